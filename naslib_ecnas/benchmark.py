@@ -26,7 +26,7 @@ from naslib_ecnas.errors import (
     UnknownRepeatError,
     check_types,
 )
-from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.metrics import J_PER_KWH, OBJECTIVES, metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.records import COSTS, Counter, Front, Record, Records, Spent
@@ -39,7 +39,6 @@ _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
 
 _RUN = ("total_energy_kwh", "total_time_s")
 _TRAINING = ("energy_kwh", "training_time_s")
-_JOULES_PER_KWH = 3.6e6
 
 
 def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) -> tuple[str, str]:
@@ -71,7 +70,7 @@ def mean_power(
         raise ProvenanceError(message, value=f"{energy}; {time}")
     time_s = np.asarray(seconds, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        power = np.asarray(energy_kwh, dtype=np.float64) * _JOULES_PER_KWH / time_s
+        power = np.asarray(energy_kwh, dtype=np.float64) * J_PER_KWH / time_s
     return np.where(time_s > 0, power, np.nan)
 
 

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownMetricError
 
+#: Joules, in which meters count, of a kWh, in which tables do.
+J_PER_KWH = 3.6e6
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -98,8 +101,8 @@ class Metric:
 #: For each unit the units that are taken for it, with their sizes in it.
 _OTHER_UNITS = {
     "": {"per cent": 0.01},
-    "kWh": {"J": 1 / 3.6e6, "Wh": 1e-3},
-    "J": {"kWh": 3.6e6, "Wh": 3.6e3},
+    "kWh": {"J": 1 / J_PER_KWH, "Wh": 1e-3},
+    "J": {"kWh": J_PER_KWH, "Wh": 3.6e3},
     "s": {"ms": 1e-3, "min": 60.0, "h": 3600.0},
     "W": {"mW": 1e-3, "kW": 1e3},
     "gCO2eq": {"mg": 1e-3, "kg": 1e3},

@@ -14,6 +14,7 @@ from naslib_ecnas import network
 from naslib_ecnas.campaign.plan import Plan, Settings, Unit
 from naslib_ecnas.campaign.unit import open_meter, recipe_of
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.metrics import J_PER_KWH
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.modelled import Models, calibration_of, energy_provenance
@@ -21,7 +22,6 @@ from naslib_ecnas.training.recipe import TRAIN_IMAGES
 
 #: The GPU whose models are used where no other is named: the fastest that EC-NAS measured.
 MODELLED = "rtx-3090"
-_J_PER_KWH = 3.6e6
 #: Cells that are timed, from the smallest to the largest of a plan, and seconds for each of them.
 _CELLS, _SECONDS = 4, 2.0
 #: On a CPU, where a step of 256 images takes many seconds, two cells and batches of so many images.
@@ -138,4 +138,4 @@ def timed(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
     if label.kind != "none":
         seconds += settings.baseline_s * (len(plan.units) + 1)
     basis = f"from steps timed on {settings.device}, with evaluations and rests"
-    return Estimate(seconds + (settings.warm_up_s or 0.0), joules / _J_PER_KWH, basis)
+    return Estimate(seconds + (settings.warm_up_s or 0.0), joules / J_PER_KWH, basis)

@@ -26,6 +26,7 @@ from naslib_ecnas.errors import (
     check_numbers,
 )
 from naslib_ecnas.files import read_bytes
+from naslib_ecnas.metrics import J_PER_KWH
 from naslib_ecnas.space import Space
 from naslib_ecnas.training.record import SPLITS
 
@@ -41,7 +42,6 @@ _SPANS = {
     "training": "of start-up and training steps; evaluations are in the total alone",
     "steps": "of the training steps alone; start-up and evaluations are in the total",
 }
-_J_PER_KWH = 3.6e6
 #: Faults of records that would be values of another training.
 _NOT_OF_THE_PLAN = ("plan", "copy")
 #: Prefixes of metrics and their evaluations.
@@ -238,7 +238,7 @@ def _values(
     """All metrics of one record."""
 
     def energy(prefix: str, joules: float) -> dict[str, float]:
-        values = {f"{prefix}energy_kwh": pue * joules / _J_PER_KWH}
+        values = {f"{prefix}energy_kwh": pue * joules / J_PER_KWH}
         if carbon is not None:
             values[f"{prefix}co2_g"] = values[f"{prefix}energy_kwh"] * carbon.g_per_kwh
             values[f"{prefix}carbon_intensity_g_per_kwh"] = carbon.g_per_kwh

@@ -22,6 +22,7 @@ from naslib_ecnas.campaign.plan import Settings, Unit, read_file
 from naslib_ecnas.energy.readings import GpuSetup, Reading, Window
 from naslib_ecnas.errors import ChecksumError, FormatError
 from naslib_ecnas.files import MaybeNaN, atomic_write, from_json, from_plain, to_json, to_plain
+from naslib_ecnas.metrics import J_PER_KWH
 from naslib_ecnas.training.record import CIFAR10, WHEN, Segment, TrainingRecord, WindowId
 
 #: Folder of a campaign that contains the records.
@@ -35,7 +36,6 @@ _REMEDY = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
 _TOO_SHORT = "too-short"
 #: Epochs of the trainings that devices are calibrated on.
 _CALIBRATION_EPOCHS = 4
-_J_PER_KWH = 3.6e6
 
 
 class NewerRecord(FormatError):
@@ -202,12 +202,12 @@ class Measurement:
     @property
     def energy_kwh(self) -> float:
         """Of start-up and training steps, with the CPU packages if they are known; NaN if not."""
-        return self.training_j(cpu=self.has_cpu) / _J_PER_KWH
+        return self.training_j(cpu=self.has_cpu) / J_PER_KWH
 
     @property
     def total_energy_kwh(self) -> float:
         """Of the whole run, evaluations included; see `energy_kwh`."""
-        return self.total_j(cpu=self.has_cpu) / _J_PER_KWH
+        return self.total_j(cpu=self.has_cpu) / J_PER_KWH
 
     @property
     def training_time_s(self) -> float:

@@ -18,10 +18,10 @@ from naslib_ecnas.campaign.plan import Pace, Plan, Unit
 from naslib_ecnas.campaign.worker import attempts_folder, exhausted
 from naslib_ecnas.errors import EcnasError
 from naslib_ecnas.files import to_plain
+from naslib_ecnas.metrics import J_PER_KWH
 
 #: Number of records, the last ones, that the rate is computed from, since workers come and go.
 _RECENT = 50
-_J_PER_KWH = 3.6e6
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _running(unit: Unit, attempt: Attempt, pace: Pace) -> Running:
 def _lost(made: list[Attempt]) -> Lost:
     seconds = [a.seconds for a in made if math.isfinite(a.seconds)]
     joules = [a.energy_j for a in made if math.isfinite(a.energy_j)]
-    kwh = math.fsum(joules) / _J_PER_KWH if joules else math.nan
+    kwh = math.fsum(joules) / J_PER_KWH if joules else math.nan
     return Lost(len(made), math.fsum(seconds), kwh)
 
 
@@ -173,7 +173,7 @@ def _forecast(records: list[Measurement], todo: list[Unit]) -> tuple[float, floa
     """kWh so far, expected kWh and worker-seconds of the rest, and the basis of both."""
     joules = np.array([record.total_j(cpu=record.has_cpu) for record in records])
     known = np.isfinite(joules)
-    used = float(joules[known].sum()) / _J_PER_KWH if known.any() or not records else math.nan
+    used = float(joules[known].sum()) / J_PER_KWH if known.any() or not records else math.nan
     if not todo:
         return used, 0.0, 0.0, "records"
     kwh, seconds = (float(np.nansum(values)) for values in expected(todo))

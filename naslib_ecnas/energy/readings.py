@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
+from naslib_ecnas.metrics import J_PER_KWH
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.carbon import CarbonIntensity
@@ -29,7 +30,6 @@ AGREEMENTS = ("agree", "apart", "undecided", "unchecked")
 #: Counter and integral that differ by more than this share of the counter are flagged.
 MAX_DISAGREEMENT = 0.05
 
-_J_PER_KWH = 3.6e6
 _ROUNDING = 1e-9  # share of a sum that is lost in floating point
 
 
@@ -229,7 +229,7 @@ class Window:
         measured are NaN too; `energy_j` is the sum of what was measured.
         """
         joules = math.fsum(reading.energy_j for reading in self.readings().values())
-        kwh = pue * joules / _J_PER_KWH
+        kwh = pue * joules / J_PER_KWH
         found: dict[str, float | str] = {
             "seconds": self.seconds,
             "energy_j": joules,

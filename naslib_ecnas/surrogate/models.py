@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.data.arrays import ArrayFile, write_arrays
 from naslib_ecnas.errors import FormatError
+from naslib_ecnas.metrics import J_PER_KWH
 from naslib_ecnas.surrogate import shipped
 from naslib_ecnas.surrogate.exact import Layers, exp, interpolated, log, weighted_sum
 from naslib_ecnas.surrogate.features import COSTS, FEATURES
@@ -35,7 +36,6 @@ DEVICE_TITLE = "NVIDIA GeForce RTX 3090"
 #: ... and the power usage effectiveness within the energies.
 PUE = 1.59
 
-JOULES_PER_KWH = 3.6e6
 
 #: Rows that a perceptron takes at a time: twice as fast as 2,048, whose arrays leave the cache.
 _ROWS = 512
@@ -344,7 +344,7 @@ class EnergyModel(Model):
         """
         inputs = self.time.power_inputs(x)
         power, spread = np.clip(self.power(inputs), *self.bounds).T
-        mean = inputs[:, -1] * exp(power) / JOULES_PER_KWH
+        mean = inputs[:, -1] * exp(power) / J_PER_KWH
         constant, by_energy, by_spread = self.error
         relative = exp(constant + by_energy * log(1000 * mean) + by_spread * spread)
         return mean, mean * relative

@@ -22,6 +22,7 @@ from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.files import is_file
+from naslib_ecnas.metrics import J_PER_KWH
 from naslib_ecnas.progress import Progress, listener
 from naslib_ecnas.quality import Z90, QualityLine, log_scores
 from naslib_ecnas.space import Space
@@ -39,7 +40,6 @@ from naslib_ecnas.surrogate.fit.student import (
     weights_of,
 )
 from naslib_ecnas.surrogate.models import (
-    JOULES_PER_KWH,
     EnergyModel,
     LayerTime,
     Perceptron,
@@ -215,7 +215,7 @@ class EnergyData:
         time = fit_epoch_time(self.x_once[runs], self.once["final_training_time_s"][runs])
         z = time.power_inputs(x)
         seconds = z[:, -1]
-        target = np.log(cells["energy_kwh"] * JOULES_PER_KWH / seconds)
+        target = np.log(cells["energy_kwh"] * J_PER_KWH / seconds)
         return Problem(time, z, target, np.log(seconds))
 
 

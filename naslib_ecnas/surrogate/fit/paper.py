@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.metrics import J_PER_KWH
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import QualityLine, scores
 from naslib_ecnas.surrogate.exact import exp
@@ -26,7 +27,7 @@ from naslib_ecnas.surrogate.fit.student import (
     trained,
     weights_of,
 )
-from naslib_ecnas.surrogate.models import JOULES_PER_KWH, Weights
+from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 from naslib_ecnas.surrogate.paper import inputs as paper_inputs
 
@@ -162,7 +163,7 @@ def learning_curve(
             process = fit_gaussian_process(z, target, log_time, subset=450, steps=110, seed=own)
             trees = fit_boosting(z, target, trees=600, rate=0.05, seed=own)
             power = _PROCESS * process.predict(inputs) + (1 - _PROCESS) * trees.predict(inputs)
-            s = scores(truth, 1000 * (inputs[:, -1] * exp(power) / JOULES_PER_KWH))
+            s = scores(truth, 1000 * (inputs[:, -1] * exp(power) / J_PER_KWH))
             errors = {"mae_wh": s.mae, "mape": s.mape, "tau": s.tau}
             found.append({"size": int(size), "draw": draw, **errors})
     step()
