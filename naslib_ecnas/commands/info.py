@@ -18,6 +18,17 @@ _OPTIONAL = {
     "torch": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
     "scikit-learn": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
     "networkx": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
+    **{
+        package: (f"NASLib's {use}", f"pip install {package}")
+        for package, use in {
+            "tensorboard": "runner bbo",
+            "xgboost": "predictor xgb",
+            "ngboost": "predictor ngb",
+            "pyro-ppl": "predictors gp, sparse_gp, var_sparse_gp",
+            "pybnn": "predictors bayes_lin_reg, bohamiann, dngo",
+            "grakel": "predictor gpwl",
+        }.items()
+    },
     "lightgbm": ("fitting surrogates", "pip install 'naslib-ecnas[fit]'"),
     "orjson": ("faster conversion", "pip install orjson"),
 }
@@ -41,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
         ("cache", found["cache"]["folder"]),
         ("mirror", found["mirror"] or "none (ECNAS_MIRROR is not set)"),
         ("naslib", naslib["home"] or f"not found: {naslib['remedy']}"),
+        ("patched", f"{naslib['patches']} names of NASLib, in memory, when it is used"),
     ]
     print_table(("ecnas", found["version"]), lines)
     print()
@@ -51,7 +63,11 @@ def run(args: argparse.Namespace) -> None:
         print("no tables yet; this makes one: ecnas query 7v 0")
     print()
     rows = [
-        (name, o["version"] or "missing", o["feature"] if o["version"] else o["install"])
+        (
+            name,
+            o["version"] or "missing",
+            o["feature"] + ("" if o["version"] else f": {o['install']}"),
+        )
         for name, o in found["optional"].items()
     ]
     print_table(("optional package", "version", "for"), rows)
@@ -76,6 +92,7 @@ def _facts() -> dict[str, Any]:
         "naslib": {
             "home": None if home is None else str(home),
             "remedy": naslib_patches.REMEDY if home is None else None,
+            "patches": len(naslib_patches.report()["patches"]),
         },
         "optional": {
             name: {"version": installed_version(name), "feature": feature, "install": install}
