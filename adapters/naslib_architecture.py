@@ -8,9 +8,10 @@ uses global randomness.
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any
@@ -39,6 +40,10 @@ _Metric: Any = naslib_metrics.extend()
 
 #: Attributes of a module that a copy must not share with its original.
 _OWN = [name for name, value in vars(_Module()).items() if isinstance(value, dict | set)]
+
+_logger = logging.getLogger("naslib.ecnas")
+# Hashes between two lines of the log.
+_LOGGED = 50_000
 
 #: Sizes of the batches of proposals that are tried before any cell of the table is drawn instead.
 _BATCHES = (1, 4, 16, 64, 256, 1024, *[4096] * 5)
@@ -210,6 +215,14 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
     def get_hash(self) -> tuple[int, ...]:
         """NASLib's tuple of the canonical spec, of Python's integers: equal for equal cells."""
         return _padded(self.row)[2]
+
+    def get_arch_iterator(self, dataset_api: dict[str, Any]) -> Iterator[str]:
+        """The hashes of all cells of the table; NASLib's log says every so many how far it is."""
+        total = len(_benchmark_of(dataset_api).rows)
+        for done, found in enumerate(super().get_arch_iterator(dataset_api)):
+            if done and done % _LOGGED == 0:
+                _logger.info("hashes: %d of %d", done, total)
+            yield found
 
     # -- proposals ----
 
