@@ -25,6 +25,7 @@ while not flag.exists():
 try:
     bench = ecnas.load(name)
     record = bench.query(40)
+    bench.values("energy_kwh")  # of the whole table, which a modelled one keeps in the cache
     print(json.dumps([bench.table.checksum, record.energy_kwh, record.row]), flush=True)
 except EcnasError as error:
     print(json.dumps([type(error).__name__, str(error)]), flush=True)
@@ -101,7 +102,8 @@ def test_the_first_use_of_a_published_table(tmp_path: Path, reference: Path) -> 
 
 
 @pytest.mark.slow
-def test_every_process_says_that_a_cache_cannot_be_made(tmp_path: Path) -> None:
+def test_every_process_does_without_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     found = at_once("4v", tmp_path / "go", ECNAS_CACHE=str(tmp_path / "file" / "cache"))
-    assert {answer[0] for answer in found} == {"StorageError"}, found
+    assert all(answer == found[0] for answer in found), found
+    assert found[0][2] == 40
