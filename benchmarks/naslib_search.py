@@ -62,9 +62,10 @@ def interleaved(first: Callable[[], object], second: Callable[[], object]) -> tu
     """Medians of the processor time of two calls that run alternately."""
     rounds = []
     for _ in range(ROUNDS):
-        rounds.append((seconds(first), seconds(second)))
+        took = seconds(first)
         # The peer's networks, gigabytes of them, are in reference cycles.
         gc.collect()
+        rounds.append((took, seconds(second)))
     one, two = zip(*rounds, strict=True)
     return statistics.median(one), statistics.median(two)
 
