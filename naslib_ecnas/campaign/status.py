@@ -102,7 +102,7 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
     plan = Plan.read(folder)
     there = recorded(folder)
     records: list[Measurement] = []
-    unreadable, running, given_up, lost, todo = [], [], [], [], []
+    unreadable, running, given_up, lost, left = [], [], [], [], []
     for unit in plan.units:
         place = attempts_folder(folder, unit)
         if unit.name in there:
@@ -116,7 +116,7 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
             if [claim.number for claim in claims(place)] != [counted]:
                 lost += [made for made in attempts(place) if made.claim.number != counted]
             continue
-        todo.append(unit)
+        left.append(unit)
         made = attempts(place)
         last = made[-1] if made else None
         alive = last is not None and last.ended == "" and not (last.owner and last.owner.dead)
@@ -124,10 +124,10 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
             running.append(_running(unit, made.pop(), pace))
         elif last is not None and exhausted(made, pace.tries):
             given_up.append(GivenUp(str(unit), len(made), last.detail or "its worker died"))
-            todo.pop()
+            left.pop()
         lost += made
     workers = max(sum(not unit.stale for unit in running), 1)
-    energy, to_come, seconds, basis = _forecast(records, todo)
+    energy, to_come, seconds, basis = _forecast(records, left)
     return Status(
         name=plan.name,
         planned=len(plan.units),
@@ -169,14 +169,14 @@ def _rate(records: list[Measurement]) -> float:
     return 3600 * (len(ends) - 1) / span if span > 0 else math.nan
 
 
-def _forecast(records: list[Measurement], todo: list[Unit]) -> tuple[float, float, float, str]:
+def _forecast(records: list[Measurement], left: list[Unit]) -> tuple[float, float, float, str]:
     """kWh so far, expected kWh and worker-seconds of the rest, and the basis of both."""
     joules = np.array([record.total_j(cpu=record.has_cpu) for record in records])
     known = np.isfinite(joules)
     used = float(joules[known].sum()) / J_PER_KWH if known.any() or not records else math.nan
-    if not todo:
+    if not left:
         return used, 0.0, 0.0, "records"
-    kwh, seconds = (float(np.nansum(values)) for values in expected(todo))
+    kwh, seconds = (float(np.nansum(values)) for values in expected(left))
     if not records:
         return used, kwh, seconds, "models"
     done_kwh, done_s = expected([record.unit for record in records])

@@ -328,8 +328,8 @@ def _warn_of_length(folder: Path, settings: Settings) -> None:
     from naslib_ecnas.campaign.measurement import recorded
 
     plan, there = Plan.read(folder), recorded(folder)
-    if todo := tuple(unit for unit in plan.units if unit.name not in there):
-        found = timed(replace(plan, units=todo), replace(settings, meter="none"))
+    if left := tuple(unit for unit in plan.units if unit.name not in there):
+        found = timed(replace(plan, units=left), replace(settings, meter="none"))
         if found.seconds > _LONG_S:
             text = f"about {duration_text(found.seconds)} on this CPU; with a few steps: --rehearse"
             print(f"note: {text}", file=sys.stderr)
