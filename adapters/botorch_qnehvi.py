@@ -1,18 +1,24 @@
-"""qNEHVI, Bayesian optimisation by noisy expected hypervolume improvement, by BoTorch."""
+"""BoTorch: its noisy expected hypervolume improvement as a method, and a benchmark as a problem."""
 
 from __future__ import annotations
 
 import warnings
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.adapters.choices import Evaluation
 from naslib_ecnas.analysis import nondominated
-from naslib_ecnas.errors import MissingDependencyError, check_counts
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import MissingDependencyError, as_array, check_counts
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.search.accounting import Ledger
 from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Encoding
 from naslib_ecnas.search.operators import perturb
+from naslib_ecnas.search.result import check_objectives
 
 try:
     import torch
@@ -24,6 +30,7 @@ try:
     from botorch.models.gp_regression import SingleTaskGP
     from botorch.models.model_list_gp_regression import ModelListGP
     from botorch.sampling.normal import SobolQMCNormalSampler
+    from botorch.test_functions.base import MultiObjectiveTestProblem
     from botorch.utils.sampling import manual_seed
     from gpytorch.mlls import SumMarginalLogLikelihood
     from linear_operator.utils.warnings import NumericalWarning
@@ -33,6 +40,8 @@ except ImportError as error:
 # Quasi-random draws of the models that the improvement is averaged over: half of BoTorch's usual
 # number, for speed.
 _DRAWS = 64
+# Evaluations that the models are fitted to at most; a fit's time grows with their third power.
+_MOST = 200
 # Steps of a fit; later ones change little.
 _FIT_STEPS = 50
 
@@ -56,13 +65,11 @@ class Qnehvi(Optimiser):
         initial: cells drawn to start with.
         batch: cells of a proposal.
         pool: candidates of each batch.
-        most: largest number of evaluations that the models are fitted to, the nondominated ones
-            first and then the latest; the time of a fit grows with its third power.
 
     Raises:
         ConfigError: a number is not possible.
 
-    Example:
+    Examples:
         >>> from naslib_ecnas import load, search
         >>> search.run(load("4v"), Qnehvi, evaluations=30, seed=0).rows.shape
         (30,)
@@ -71,22 +78,14 @@ class Qnehvi(Optimiser):
     name: ClassVar[str] = "qnehvi"
 
     def __init__(
-        self,
-        problem: Problem,
-        *,
-        initial: int = 20,
-        batch: int = 5,
-        pool: int = 128,
-        most: int = 200,
+        self, problem: Problem, *, initial: int = 20, batch: int = 5, pool: int = 128
     ) -> None:
         super().__init__(problem)
         check_counts(self.name, initial=initial, batch=batch)
-        check_counts(self.name, least=2, most=most)
         check_counts(self.name, least=batch, pool=pool)
         self.initial: int = initial
         self.batch: int = batch
         self.pool: int = pool
-        self.most: int = most
         self._encoding = Encoding(self.space, self.rng)
         self._new = self._allowed.copy()
         self._told = Evaluated()
@@ -125,14 +124,11 @@ class Qnehvi(Optimiser):
         # In random order, so that none of equal improvements is preferred.
         return self.rng.permutation(np.concatenate([near, far]))
 
-    def _fitted_to(self) -> Evaluated:
-        """What the models are fitted to: the front, then the latest, at most `most`."""
-        latest, best = self._told[::-1], nondominated(self._told.costs)[::-1]
-        return (latest[best] + latest[~best])[: self.most]
-
     def _chosen(self, pool: Rows) -> NDArray[np.intp]:
         """(batch,) positions in the pool, chosen one after the other."""
-        used = self._fitted_to()
+        # The models are fitted to the front, then the latest.
+        latest, best = self._told[::-1], nondominated(self._told.costs)[::-1]
+        used = (latest[best] + latest[~best])[:_MOST]
         inputs = self._encoding(np.concatenate([used.rows, pool]))
         inputs = inputs - inputs.min(axis=0)  # the models' priors are for the unit cube
         inputs /= np.maximum(inputs.max(axis=0), np.finfo(float).tiny)
@@ -173,3 +169,66 @@ class Qnehvi(Optimiser):
             sampler=SobolQMCNormalSampler(torch.Size([_DRAWS]), seed=seed),
             prune_baseline=True,
         )
+
+
+class EcnasTestProblem(MultiObjectiveTestProblem):  # type: ignore[misc]
+    """Metrics of a benchmark as a test problem of BoTorch, over the choices of `adapters.choices`.
+
+    The inputs are whole numbers: 0 or 1 for an edge (`discrete_inds`) and 0 to 2 for an operation
+    (`categorical_inds`), as `optimize_acqf_mixed_alternating` proposes them. The outputs are costs;
+    with `negate=True` more is better, as BoTorch's optimisers want it. They have the inputs' dtype,
+    or double for integers and booleans.
+
+    Args:
+        bench: the benchmark; its counter counts every evaluated cell.
+        objectives: two or more metrics, in any direction.
+        epochs: training budget; the largest by default.
+        settings: `negate`, `noise_std` and `dtype` of BoTorch's test problems.
+
+    Attributes:
+        ref_point: (m,) point behind the true front's nadir (`analysis.Scale`), in costs.
+        max_hv: hypervolume of the true front from there.
+
+    Raises:
+        ConfigError, UnknownMetricError, UnknownBudgetError: see `Evaluation`; ConfigError too for a
+            single objective.
+    """
+
+    def __init__(
+        self,
+        bench: Benchmark,
+        objectives: Sequence[str] = OBJECTIVES,
+        epochs: int | None = None,
+        **settings: Any,
+    ) -> None:
+        evaluation = Evaluation(bench, check_objectives(objectives), epochs)
+        edges, sizes = len(evaluation.choices.edges), evaluation.choices.sizes.tolist()
+        self.dim: int = len(sizes)
+        self.num_objectives: int = len(evaluation.metrics)
+        self._bounds = [(0.0, size - 1.0) for size in sizes]
+        self.discrete_inds: list[int] = list(range(edges))
+        self.categorical_inds: list[int] = list(range(edges, self.dim))
+        scale = Ledger.of(bench, evaluation.objectives, evaluation.epochs).scale
+        span = np.subtract(scale.reference, scale.ideal)
+        self._ref_point = (evaluation.signs * scale.reference).tolist()
+        self._max_hv = float(scale.volume * np.abs(span).prod())
+        super().__init__(**settings)
+        self.evaluation: Evaluation = evaluation
+
+    def forward(self, X: torch.Tensor, noise: bool = True) -> Any:
+        """(..., m) costs of (..., dim) choices, with noise if there is a `noise_std`."""
+        return super().forward(_floating(X), noise)
+
+    def evaluate_true(self, X: torch.Tensor) -> Any:
+        """(..., m) costs of (..., dim) choices, without noise."""
+        return super().evaluate_true(_floating(X))
+
+    def _evaluate_true(self, X: torch.Tensor) -> torch.Tensor:
+        points = as_array(X).reshape(-1, self.dim)
+        values = self.evaluation.values(self.evaluation.choices.decode(points))
+        costs = torch.from_numpy(values * self.evaluation.signs).to(X)
+        return costs.reshape(*X.shape[:-1], self.num_objectives)
+
+
+def _floating(X: torch.Tensor) -> torch.Tensor:
+    return X if X.is_floating_point() else X.double()

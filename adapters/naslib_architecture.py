@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import logging
 import math
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache, partial
@@ -48,8 +47,6 @@ _LOGGED = 50_000
 #: Sizes of the batches of proposals that are tried before any cell of the table is drawn instead.
 _BATCHES = (1, 4, 16, 64, 256, 1024, *[4096] * 5)
 
-_HASH = re.compile("[0-9a-f]{32}")
-
 
 class EcnasSearchSpace(_Base):  # type: ignore[misc]
     """The cells of an EC-NAS table as a search space of NASLib's.
@@ -69,21 +66,16 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
 
     Args:
         n_classes: as in NASLib; its NAS-Bench-101 networks have ten.
-        objective: what optimisers improve instead of their `performance_metric`: a member of
-            `Metric`, its name, or our name of a metric such as `"energy_kwh"`.
     """
 
     #: Attributes that deep copies share. A benchmark, a key of the records, is a file on disk.
-    SHARED: tuple[str, ...] = ("_records", "objective", "labeled_archs")
+    SHARED: tuple[str, ...] = ("_records", "labeled_archs")
 
-    def __init__(self, n_classes: int = 10, objective: Any = None) -> None:
+    def __init__(self, n_classes: int = 10) -> None:
         self._row: int | None = None
         self._shared = False
         super().__init__(n_classes)
         self.instantiate_model = False
-        self.objective: Objective | None = (
-            None if objective is None else naslib_metrics.objective(objective)
-        )
         self._built = False
         self._records: dict[tuple[Benchmark, int], Record] = {}
 
@@ -287,9 +279,8 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
 
     # -- queries ----
 
-    def performance_objective(self, metric: Any) -> Objective:
-        """What an optimiser with the performance metric `metric` must ask this space for."""
-        return naslib_metrics.objective(metric) if self.objective is None else self.objective
+    #: What an optimiser with a performance metric must ask this space for.
+    performance_objective: Callable[[Any], Objective] = staticmethod(naslib_metrics.objective)
 
     def query(
         self,
@@ -327,7 +318,7 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
         if isinstance(metric, Objective):
-            return metric.of(record, bench)
+            return metric.of(record)
         if metric is _Metric.RAW:
             return self._raw(record)
         if metric is _Metric.ALL:
@@ -335,14 +326,14 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
             for member, column in naslib_metrics.COLUMNS.items():
                 if column in bench.provenance:  # with power, if it can be computed
                     with suppress(UnknownMetricError):  # this cell has no value of it
-                        every[member] = naslib_metrics.read(record, column, bench)
+                        every[member] = naslib_metrics.read(record, column)
             return every
         name = naslib_metrics.column(metric)
         if name == "train_accuracy" and name not in record:
             # NASLib's trainers write it for every incumbent and use it for nothing else; they must
             # not fail on the modelled tables, which lack it because nobody published it.
             return math.nan
-        return naslib_metrics.read(record, name, bench)
+        return naslib_metrics.read(record, name)
 
     def _record(self, bench: Benchmark, budget: int | None) -> Record:
         key = bench, bench.budgets[-1] if budget is None else budget
@@ -355,7 +346,7 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
         curve: list[float] = []
         for budget in bench.budgets:
             if upto is None or len(curve) < upto:
-                value = naslib_metrics.read(self._record(bench, budget), name, bench)
+                value = naslib_metrics.read(self._record(bench, budget), name)
                 curve += [value] * (budget - len(curve))
         return curve[:upto]
 
@@ -403,16 +394,7 @@ def _benchmark_of(dataset_api: Any, dataset: str | None = None) -> Benchmark:
 def _row_of(spec: Any, bench: Benchmark | None) -> int:
     """The row of a spec (see `EcnasSearchSpace.set_spec`), which the benchmark must contain."""
     space = Space() if bench is None else bench.space
-    if isinstance(spec, tuple):
-        spec = _conversions.convert_tuple_to_spec(spec)
-    if isinstance(spec, int | np.integer) and not isinstance(spec, bool):
-        row = space.cell(int(spec)).row
-    elif isinstance(spec, str) and _HASH.fullmatch(spec):
-        row = space.row_of_hash(spec)
-    elif isinstance(spec, dict) and {"matrix", "ops"} <= set(spec):
-        row = space.row(spec["matrix"], spec["ops"])
-    else:
-        row = space.row(spec)
+    row = space.row(spec)
     if bench is not None:
         bench.table.position(row)
     return row

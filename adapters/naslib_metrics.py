@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from naslib_ecnas.adapters import naslib_patches
-from naslib_ecnas.benchmark import Benchmark, mean_power, power_parts
 from naslib_ecnas.errors import UnknownMetricError
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.records import Record
@@ -68,24 +67,10 @@ def column(metric: Any) -> str:
     return COLUMNS[name]
 
 
-def read(record: Record, name: str, bench: Benchmark) -> float:
+def read(record: Record, name: str) -> float:
     """A metric of a record, in NASLib's unit: accuracies in per cent."""
-    value = value_of(record, name, bench)
+    value = record[name]
     return 100.0 * value if name in _MEMBERS and name.endswith("accuracy") else value
-
-
-def value_of(record: Record, name: str, bench: Benchmark) -> float:
-    """A metric of a record, in our unit.
-
-    Raises:
-        UnknownMetricError: the table lacks the metric, or this cell's value of it.
-        ProvenanceError: for power, energy and time are not of the same trainings.
-    """
-    if name == "average_power_w" and name not in bench.metrics:
-        origin = bench.provenance
-        energy, time = power_parts(bench.metrics, origin)
-        return float(mean_power(record[energy], record[time], origin[energy], origin[time]))
-    return record[name]
 
 
 # -- what an optimiser maximises ----
@@ -112,11 +97,11 @@ class Objective:
         self.epochs = epochs
         self._answer = answer
 
-    def of(self, record: Record, bench: Benchmark) -> float:
+    def of(self, record: Record) -> float:
         """The score of a record, which is thereby evaluated."""
         if self._answer is not None:
             return self._answer(record)
-        return self.score(read(record, self.name, bench))
+        return self.score(read(record, self.name))
 
     def score(self, value: float) -> float:
         """A value of the metric as a score, which is better if larger.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.adapters.naslib_metrics import COLUMNS, Objective, value_of
+from naslib_ecnas.adapters.choices import Evaluation
+from naslib_ecnas.adapters.naslib_metrics import COLUMNS, Objective
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, UnknownMetricError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.records import Record
+from naslib_ecnas.search.operators import RHO, chebyshev
 from naslib_ecnas.search.output import claimed, write
-from naslib_ecnas.search.result import SearchResult, result_of
-from naslib_ecnas.search.scalarisation import RHO, chebyshev, weighted_sum
+from naslib_ecnas.search.result import SearchResult, check_objectives, result_of
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Objectives:
     """Names of metrics of ours."""
     weights: tuple[float, ...] | None = None
     """Weights of the weighted sum, one for each metric, which sum to 1."""
-    limits: tuple[tuple[str, float], ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
     """Metrics and their worst allowed values, in their units."""
     rho: float | None = None
     """Share of the sum in the augmented Chebyshev norm; None with weights or limits."""
@@ -68,9 +69,9 @@ class Objectives:
         if epochs not in (None, -1):
             check_counts("objectives", epochs=epochs)
         way = ways[0] if ways else "weights"
-        field, reader = _WAYS[way]
+        name, reader = _WAYS[way]
         found = reader(section[way] if ways else [1.0], names)
-        return cls(names, epochs=None if epochs == -1 else epochs, **{field: found})
+        return cls(names, epochs=None if epochs == -1 else epochs, **{name: found})
 
     def values(self, bench: Benchmark) -> NDArray[np.float64]:
         """(n, m) values of the cells of a table that have all metrics, in the metrics' units.
@@ -80,18 +81,9 @@ class Objectives:
             UnknownBudgetError: it lacks the budget.
             ConfigError: no cell has all metrics, or none is within the limits.
         """
-        columns = np.column_stack([bench.values(name, self.epochs) for name in self.metrics])
-        columns = kept = columns[~np.isnan(columns).any(axis=1)]
-        if not len(columns):
-            raise ConfigError(f"no cell of {bench.name} has all of {', '.join(self.metrics)}")
-        for name, limit in self.limits:
-            at, known = self.metrics.index(name), metric(name)
-            kept = kept[known.cost(kept[:, at]) <= known.cost(limit)]
-            if not len(kept):
-                text = f"no cell of the table {bench.name} keeps objectives.limits.{name}"
-                best = known.best(columns[:, at])
-                raise ConfigError(f"{text}: the best value there is {best:g}", value=limit)
-        return columns
+        rows = Evaluation(bench, self.metrics, self.epochs, self.limits).rows
+        columns = [bench.values(name, self.epochs)[rows] for name in self.metrics]
+        return np.column_stack(columns)
 
 
 def completed(names: Sequence[str]) -> tuple[str, ...]:
@@ -106,11 +98,7 @@ def _names(chosen: Any) -> tuple[str, ...]:
         text = "objectives.metrics must be a list such as [validation_accuracy, energy_kwh]"
         raise ConfigError(text, value=chosen)
     names = tuple(COLUMNS.get(name, name) if isinstance(name, str) else name for name in wanted)
-    for name in names:
-        metric(name)
-    if len(set(names)) < len(names):
-        raise ConfigError("objectives.metrics must be different", value=list(names))
-    return names
+    return check_objectives(names, single=True)
 
 
 def _is_number(value: Any) -> bool:
@@ -127,7 +115,7 @@ def _weights(found: Any, names: Sequence[str]) -> tuple[float, ...]:
     return tuple(w / sum(numbers) for w in numbers)
 
 
-def _limits(found: Any, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
+def _limits(found: Any, names: Sequence[str]) -> dict[str, float]:
     if not isinstance(found, Mapping) or not found:
         text = "objectives.limits must be a section of metrics and worst values, as energy_kwh: 0.5"
         raise ConfigError(text, value=found)
@@ -136,7 +124,7 @@ def _limits(found: Any, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
         text = f"objectives.limits must have all of {', '.join(names)} except the one to optimise"
         raise ConfigError(text, value=list(limits))
     check_numbers("objectives.limits", **limits)
-    return tuple((name, float(value)) for name, value in limits.items())
+    return {name: float(value) for name, value in limits.items()}
 
 
 def _rho(found: Any, names: Sequence[str]) -> float:
@@ -196,9 +184,9 @@ class Scalarisation:
             low = np.where(varies, front.min(axis=0), low)
             span = np.where(varies, np.ptp(front, axis=0), span)
         self._low, self._span = low, np.where(span > 0, span, 1.0)
-        limits = dict(objectives.limits)
         # NaN for the metric without a limit.
-        self._bounds = np.array([limits.get(name, math.nan) for name in names]) * self._signs
+        bounds = [objectives.limits.get(name, math.nan) for name in names]
+        self._bounds = np.array(bounds) * self._signs
 
     def __call__(self, values: Sequence[float]) -> float:
         """The number of (m,) values, more is better.
@@ -220,7 +208,7 @@ class Scalarisation:
             )
         if self.objectives.rho is not None:
             return 100 * (1 - float(chebyshev(scaled, self.weights, self.objectives.rho)))
-        return 100 * (1 - float(weighted_sum(scaled, self.weights)))
+        return 100 * (1 - float((scaled * self.weights).sum()))
 
 
 class Recorder:
@@ -274,10 +262,10 @@ class Recorder:
     def _evaluate(self, objective: Objective, record: Record) -> float:
         """Record an evaluation, and return the number that the optimiser maximises."""
         if self._scalar is None:
-            score = objective.of(record, self.bench)
+            score = objective.of(record)
         else:
             names = self._scalar.objectives.metrics
-            score = self._scalar([value_of(record, name, self.bench) for name in names])
+            score = self._scalar([record[name] for name in names])
         self._rows.append(record.row)
         self._epochs.append(record.epochs)
         self._scores.append(score)
@@ -325,7 +313,7 @@ class Recorder:
         index = int(np.where(epochs_of == epochs_of.max(), self._scores, -np.inf).argmax())
         row, epochs = int(row_of[index]), int(epochs_of[index])
         found = dict(zip(self.names, result.values[index].tolist(), strict=True))
-        limits = {} if self.objectives is None else dict(self.objectives.limits)
+        limits = {} if self.objectives is None else self.objectives.limits
         best = {"index": index, "row": row, "cell": str(Cell.from_row(row)), "epochs": epochs}
         best |= {"score": self._scores[index], **found}
         if limits:
@@ -349,7 +337,6 @@ class Recorder:
         }
         if self._scalar is not None:
             section = {**vars(self._scalar.objectives), "weights": self._scalar.weights}
-            section["limits"] = dict(self._scalar.objectives.limits)
             more["config"] |= {"scalarisation": section}
         with claimed(folder, overwrite=True):
             write(result, folder, notes={"score": self._scores.tolist()}, more=more)

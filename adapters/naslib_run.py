@@ -33,12 +33,11 @@ from naslib_ecnas.adapters.naslib_energy import measured
 from naslib_ecnas.adapters.naslib_objectives import Objectives, completed
 from naslib_ecnas.adapters.naslib_patches import ensure, rebound, require, versions
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.experiment import make_missing, seeds_of
+from naslib_ecnas.comparison.experiment import make_missing
 from naslib_ecnas.comparison.runs import Run, Unit
-from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, as_int
 from naslib_ecnas.files import expanded, is_file
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.progress import Progress
 from naslib_ecnas.search.methods import method_names
 from naslib_ecnas.search.result import SearchResult
 
@@ -296,7 +295,7 @@ def _executed(script: Path) -> dict[str, Any]:
 class Sweep:
     """Optimisers, seeds and objectives of one config, every combination of which is run.
 
-    A section `sweep:` of the config, or the command line, names them; make the object by `of`::
+    A section `sweep:` of the config names them; make the object by `of`::
 
         sweep:
           optimizers: [rs, re, ls]
@@ -329,16 +328,12 @@ class Sweep:
         overrides: Sequence[str] = (),
         *,
         runner: str = "nas",
-        optimizers: Sequence[str] | None = None,
-        seeds: int | Sequence[int] | None = None,
     ) -> Sweep:
         """The sweep of a config.
 
         Args:
             config_file, overrides: as `run` takes them.
             runner: `nas`, `bbo`, or the path of a script.
-            optimizers: NASLib's names; by default those of the config.
-            seeds: number of seeds, or a list of them; by default those of the config.
 
         Raises:
             ConfigError: nothing to sweep, or an impossible value.
@@ -358,14 +353,14 @@ class Sweep:
             raise ConfigError("sweep.objectives must be a section of objectives", value=variants)
         chosen = [Objectives.of(variant) for variant in variants.values() if variant is not None]
         metrics = {name for objectives in chosen for name in objectives.metrics}
-        names = optimizers or section.get("optimizers") or config.get("optimizer")
+        names = section.get("optimizers") or config.get("optimizer")
         names = [names] if isinstance(names, str) else names
         if not isinstance(names, list | tuple) or not names or len(set(names)) < len(names):
             raise ConfigError("sweep.optimizers must be a list of names, each once", value=names)
-        if seeds is None:
-            seeds = section.get("seeds", [config.get("seed", 0)])
-        each = seeds_of(seeds) if isinstance(seeds, int | list | tuple) else ()
-        if not each or any(type(seed) is not int or seed < 0 for seed in each):
+        seeds = section.get("seeds", [config.get("seed", 0)])
+        listed = range(seeds) if as_int(seeds) is not None else seeds
+        each = tuple(listed) if isinstance(listed, range | list | tuple) else ()
+        if not each or any(as_int(seed) is None or seed < 0 for seed in each):
             text = "sweep.seeds must be a number of seeds or a list of them"
             raise ConfigError(text, value=seeds)
         return cls(
@@ -400,12 +395,10 @@ class Sweep:
         }
 
 
-def sweep(
-    chosen: Sweep, out: Path, *, jobs: int = 1, progress: Progress | None = None
-) -> list[Unit]:
+def sweep(chosen: Sweep, out: Path, *, jobs: int = 1) -> list[Unit]:
     """Make the runs of a sweep that a folder does not have yet, `jobs` at a time.
 
-    It is resumable as `compare` is; `progress` receives the number of runs that are done.
+    It is resumable as `compare` is.
 
     Raises:
         ConfigError: the folder belongs to another sweep, or another process works in it.
@@ -422,7 +415,6 @@ def sweep(
         rules=chosen.rules(),
         checksums={chosen.table: bench.table.checksum},
         jobs=jobs,
-        progress=progress,
     )
 
 

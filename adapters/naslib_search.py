@@ -78,8 +78,6 @@ def search(
     Raises:
         ConfigError, MissingDependencyError: see `check` and `naslib_config.check_predictor`.
     """
-    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
-
     check(optimizer, settings)
     section: dict[str, Any] = {"metrics": list(objectives), "epochs": epochs}
     section["weights"] = [1 / len(objectives)] * len(objectives)
@@ -95,6 +93,9 @@ def search(
         check_predictor(node, None)
         made = getattr(require("naslib.optimizers"), OPTIMIZERS[optimizer])(node)
         made.adapt_search_space(naslib_space.EcnasSearchSpace(), dataset_api=api)
-        EcnasTrainer(made, node, lightweight_output=True, interval_s=float("inf")).search()
+        trainer = require("naslib.defaults.trainer").Trainer(made, node, lightweight_output=True)
+        # NASLib's own writes all epochs again after each one: nine tenths of a long run.
+        trainer._log_to_json = lambda: None
+        trainer.search()
     result: SearchResult = api["recorder"].result()
     return result

@@ -3,7 +3,7 @@
 Importing this module imports neither NASLib nor torch. The first use of `EcnasSearchSpace` imports
 both, and patches NASLib (`naslib_patches`).
 
-Example:
+Examples:
     >>> from naslib_ecnas.adapters import naslib_space  # doctest: +SKIP
     >>> api = naslib_space.dataset_api("7v")  # doctest: +SKIP
     >>> from naslib.optimizers import RegularizedEvolution  # doctest: +SKIP
@@ -28,7 +28,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.adapters.naslib_patches import patch, require
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import check_choice
 
 if TYPE_CHECKING:
     from naslib_ecnas.adapters.naslib_architecture import EcnasSearchSpace
@@ -99,8 +99,7 @@ def dataset_api(
     wanted = None if objectives is None else Objectives.of(objectives)
     table = DEFAULT_TABLE if table == "cifar10" else table
     bench = table if isinstance(table, Benchmark) else load(table, **settings)
-    if sampling not in SAMPLING:
-        raise ConfigError(f"sampling must be one of {', '.join(SAMPLING)}", value=sampling)
+    check_choice(SAMPLING, sampling=sampling)
     return {
         "ecnas": bench,
         # A module cannot be pickled.

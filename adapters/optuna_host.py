@@ -15,20 +15,23 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import MissingDependencyError, check_counts
+from naslib_ecnas.errors import (
+    ConfigError,
+    MissingDependencyError,
+    UnknownMetricError,
+    check_counts,
+)
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
-from naslib_ecnas.topologies import OPERATIONS
 
 try:
     import optuna
@@ -39,59 +42,66 @@ except ImportError as error:
     raise MissingDependencyError("optuna", feature="this adapter", extra="search") from error
 
 
-class Parameters(Choices):
-    """Choices as parameters of Optuna's, a boolean for an edge and a name for an operation."""
-
-    @cached_property
-    def distributions(self) -> dict[str, CategoricalDistribution]:
-        """The search space by parameter, as `study.ask` takes it."""
-        edge, operation = map(CategoricalDistribution, ((False, True), OPERATIONS))
-        kinds = [edge] * len(self.edges) + [operation] * len(self.interior)
-        return dict(zip(self.names, kinds, strict=True))
-
-    def params(self, row: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
-        """Parameters of a cell, as `study.enqueue_trial` takes them; `rng` draws the operations of
-        unused vertices."""
-        point, kinds = self.encode([row], rng)[0].tolist(), self.distributions.items()
-        return {name: kind.choices[n] for n, (name, kind) in zip(point, kinds, strict=True)}
-
-    def row(self, params: dict[str, Any]) -> int:
-        """Row of the cell of a trial's parameters."""
-        kinds = self.distributions.items()
-        return int(self.decode([[kind.choices.index(params[name]) for name, kind in kinds]])[0])
+def _distributions(choices: Choices) -> dict[str, CategoricalDistribution]:
+    """Distribution of each parameter, as `study.ask` takes them."""
+    return {name: CategoricalDistribution(of) for name, of in choices.categories.items()}
 
 
-class EcnasObjective(Parameters):
-    """An objective for `study.optimize`: suggests a cell and returns its objectives.
+class EcnasObjective:
+    """An objective for `study.optimize`: suggests a cell, trains it and returns its objectives.
 
-    The parameters are the choices of `adapters.choices`: a boolean for each possible edge and an
-    operation for each interior vertex. All of them stand for a cell that the table has, so no trial
-    fails. The values are the means over the table's repeats, in the metrics' units; a trial's user
-    attributes `row` and `cell` identify the cell.
+    The parameters are `Choices.categories`. All of them stand for a cell that the table has, so no
+    trial fails. Each trial has the user attributes `row` and `cell`, and `training_time_s` and
+    `energy_kwh`, the sums of what was charged for it, where the table knows them. The values
+    are the means over the table's repeats, in the metrics' units.
 
     Points drawn uniformly are not cells drawn uniformly: small cells have more points. To start
-    from uniformly drawn cells, enqueue `params(row)` of some of them.
+    from uniformly drawn cells, enqueue `choices.params(row)` of some of them.
 
     Args:
-        bench: the benchmark; its counter counts every trial.
-        objectives: one or more metrics; `directions` has the direction of each.
+        bench: the benchmark; its counter counts every training.
+        objectives: one or more metrics. A study whose `directions` are not those of the metrics is
+            refused at its first trial.
         epochs: training budget; the largest by default.
+        constraints: limit of each constrained metric in its unit (see `Evaluation`). A trial's
+            constraints are how far it is past them, at the budget it was last trained for.
+        budgets: smaller budgets, of a single objective. The cell is trained at each of them first,
+            which is charged, reported at this number of epochs, and may be pruned there.
+
+    Attributes:
+        evaluation: the benchmark, metrics and budgets.
+        choices: the parameters of the cells.
+        search_space: the distribution of each parameter.
 
     Raises:
-        ConfigError, UnknownMetricError, UnknownBudgetError: see `Evaluation`.
+        ConfigError, UnknownMetricError, UnknownBudgetError: see `Evaluation`; ConfigError too for
+            budgets that are not smaller or of several objectives, a study of other directions, and
+            constraints before Optuna 5.
 
-    Example:
-        objective = EcnasObjective(load("7v"))
+    Examples:
+        objective = EcnasObjective(load("7v"), constraints={"training_time_s": 1200})
         study = optuna.create_study(directions=objective.directions)
         study.optimize(objective, n_trials=100)
         study.best_trials[0].user_attrs["cell"]
     """
 
     def __init__(
-        self, bench: Benchmark, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None
+        self,
+        bench: Benchmark,
+        objectives: Sequence[str] = OBJECTIVES,
+        epochs: int | None = None,
+        constraints: Mapping[str, float] | None = None,
+        budgets: Sequence[int] = (),
     ) -> None:
-        self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
-        super().__init__(bench.space, self.evaluation.rows)
+        self.evaluation: Evaluation = Evaluation(bench, objectives, epochs, constraints, budgets)
+        self.choices: Choices = self.evaluation.choices
+        self.search_space: dict[str, CategoricalDistribution] = _distributions(self.choices)
+        self._steps = self.evaluation.budgets
+        if len(self._steps) > 1 and (
+            self._steps[-1] > self.evaluation.epochs or len(self.evaluation.metrics) > 1
+        ):
+            message = "budgets must be smaller than epochs, and are for a single objective"
+            raise ConfigError(message, value=budgets)
 
     @property
     def directions(self) -> list[str]:
@@ -99,12 +109,49 @@ class EcnasObjective(Parameters):
         return ["maximize" if m.maximise else "minimize" for m in self.evaluation.metrics]
 
     def __call__(self, trial: BaseTrial) -> tuple[float, ...]:
-        for name, distribution in self.distributions.items():
-            trial.suggest_categorical(name, distribution.choices)
-        row = self.row(trial.params)
+        self._check(trial)
+        params = {n: trial.suggest_categorical(n, of) for n, of in self.choices.categories.items()}
+        row = self.choices.row(params)
         trial.set_user_attr("row", row)
-        trial.set_user_attr("cell", str(self.space.cell(row)))
-        return tuple(self.evaluation.values([row])[0].tolist())
+        trial.set_user_attr("cell", str(self.choices.space.cell(row)))
+        charged = {"training_time_s": 0.0, "energy_kwh": 0.0}
+        pruned = False
+        for step in self._steps:
+            outcome = self.evaluation(row, step)
+            charged = {n: v + outcome.record[n] for n, v in charged.items() if n in outcome.record}
+            if len(self._steps) > 1:
+                trial.report(outcome.values[0], step)
+                pruned = step < self._steps[-1] and trial.should_prune()
+            if pruned:
+                break
+        for name, excess in outcome.violations.items():
+            trial.set_constraint(name, excess)
+        for name, value in charged.items():
+            trial.set_user_attr(name, value)
+        if pruned:
+            raise optuna.TrialPruned(f"pruned after the training of {step} epochs")
+        return outcome.values
+
+    @staticmethod
+    def runtime(trial: BaseTrial) -> float:
+        """Time in s charged for a trial, as OptunaHub's simulator of parallel workers takes it.
+
+        Raises:
+            UnknownMetricError: the table does not know it.
+        """
+        if "training_time_s" not in trial.user_attrs:
+            raise UnknownMetricError(f"the training time of trial {trial.number} is not known")
+        return float(trial.user_attrs["training_time_s"])
+
+    def _check(self, trial: BaseTrial) -> None:
+        study = getattr(trial, "study", None)  # a trial of fixed parameters has none
+        found = self.directions if study is None else [d.name.lower() for d in study.directions]
+        if found != self.directions:
+            names = ", ".join(self.evaluation.objectives)
+            message = f"a study of {names} must have the directions {self.directions}"
+            raise ConfigError(message, value=found)
+        if self.evaluation.constraints and not hasattr(trial, "set_constraint"):
+            raise ConfigError("constraints need Optuna 5 or newer", value=optuna.__version__)
 
 
 class _OptunaMethod(Optimiser):
@@ -117,11 +164,12 @@ class _OptunaMethod(Optimiser):
 
     asynchronous = True
 
-    def __init__(self, problem: Problem, *, initial: int) -> None:
+    def __init__(self, problem: Problem, *, initial: int = 10) -> None:
         super().__init__(problem)
         check_counts(self.name, initial=initial)
         self.initial = initial
-        self._choices = Parameters(self.space, self.rows)
+        self._choices = Choices(self.space, self.rows)
+        self._distributions = _distributions(self._choices)
         self._study: optuna.Study | None = None
         self._open: dict[int, list[Trial]] = {}  # by row, the proposals without costs
 
@@ -132,7 +180,7 @@ class _OptunaMethod(Optimiser):
         """The first cells at random, then one proposal of the sampler."""
         if self._study is None:
             return self.sample(self.initial)
-        trial = self._study.ask({**self._choices.distributions})
+        trial = self._study.ask({**self._distributions})
         row = self._choices.row(trial.params)
         self._open.setdefault(row, []).append(trial)
         return np.array([row], dtype=np.int32)
@@ -155,7 +203,7 @@ class _OptunaMethod(Optimiser):
         for row, cost in zip(told.rows.tolist(), told.costs.tolist(), strict=True):
             if not self._open.get(row):
                 self._study.enqueue_trial(self._choices.params(row, self.rng))
-                self._open[row] = [self._study.ask({**self._choices.distributions})]
+                self._open[row] = [self._study.ask({**self._distributions})]
             self._study.tell(self._open[row].pop(0), cost)
 
 
@@ -169,9 +217,8 @@ class Motpe(_OptunaMethod):
 
     Args:
         initial: cells drawn to start with.
-        candidates: points drawn from the estimator of good points; the best is proposed.
 
-    Example:
+    Examples:
         >>> from naslib_ecnas import load, search
         >>> search.run(load("4v"), Motpe, evaluations=30, seed=0).rows.shape
         (30,)
@@ -179,16 +226,10 @@ class Motpe(_OptunaMethod):
 
     name: ClassVar[str] = "motpe"
 
-    def __init__(self, problem: Problem, *, initial: int = 10, candidates: int = 24) -> None:
-        super().__init__(problem, initial=initial)
-        check_counts(self.name, candidates=candidates)
-        self.candidates = candidates
-
     def _sampler(self, seed: int) -> BaseSampler:
         return TPESampler(
             seed=seed,
             n_startup_trials=self.initial,
-            n_ei_candidates=self.candidates,
             multivariate=True,
             constant_liar=False,  # there is one open trial at most
         )

@@ -12,8 +12,8 @@ those of `operators`, with any of pymoo's genetic algorithms::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import MissingDependencyError, check_counts
+from naslib_ecnas.errors import ConfigError, MissingDependencyError, check_counts, floats
 from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.search import base
 from naslib_ecnas.search.operators import perturb
 from naslib_ecnas.space import Space
@@ -49,10 +50,17 @@ _MATINGS = 10
 class CellProblem(Problem):  # type: ignore[misc]
     """A problem over the cells of some rows, with the choices that the operators need."""
 
-    def __init__(self, space: Space, rows: ArrayLike, objectives: int) -> None:
-        super().__init__(n_var=1, n_obj=objectives, xl=0, xu=len(space) - 1, vtype=int)
+    def __init__(
+        self, space: Space, rows: ArrayLike, objectives: int, constraints: int = 0
+    ) -> None:
+        sizes = {"n_var": 1, "n_obj": objectives, "n_ieq_constr": constraints}
+        super().__init__(**sizes, xl=0, xu=len(space) - 1, vtype=int)
         self.space = space
         self.choices = Choices(space, rows)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CellProblem:
+        """The problem itself: a run's history, which copies it in each generation, shares it."""
+        return self
 
 
 class EcnasProblem(CellProblem):
@@ -62,23 +70,48 @@ class EcnasProblem(CellProblem):
         bench: the benchmark; its counter counts every evaluation.
         objectives: one or more metrics, in any direction.
         epochs: training budget; the largest by default.
+        constraints: limit of each constrained metric, see `Evaluation`.
 
     Raises:
         ConfigError, UnknownMetricError, UnknownBudgetError: see `Evaluation`.
     """
 
     def __init__(
-        self, bench: Benchmark, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None
+        self,
+        bench: Benchmark,
+        objectives: Sequence[str] = OBJECTIVES,
+        epochs: int | None = None,
+        constraints: Mapping[str, float] | None = None,
     ) -> None:
-        self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
-        super().__init__(bench.space, self.evaluation.rows, len(self.evaluation.metrics))
+        self.evaluation: Evaluation = Evaluation(bench, objectives, epochs, constraints)
+        sizes = len(self.evaluation.metrics), len(self.evaluation.constraints)
+        super().__init__(bench.space, self.evaluation.rows, *sizes)
 
     def values_of(self, costs: ArrayLike) -> NDArray[np.float64]:
         """(n, m) objectives in the metrics' units, of pymoo's (n, m) costs `F`."""
         return np.atleast_2d(np.asarray(costs, dtype=np.float64)) * self.evaluation.signs
 
     def _evaluate(self, x: NDArray[Any], out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        out["F"] = self.evaluation.values(_rows(x)) * self.evaluation.signs
+        found = [self.evaluation(row) for row in _rows(x).tolist()]
+        out["F"] = np.array([outcome.costs for outcome in found])
+        out["G"] = np.array([[*outcome.violations.values()] for outcome in found])
+
+    @cached_property
+    def _front(self) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """(n,) rows and (n, m) costs of the best cells that keep the constraints."""
+        ours, rows = self.evaluation, self.evaluation.feasible_rows
+        columns = [ours.bench.values(name, ours.epochs)[rows] for name in ours.objectives]
+        found = np.column_stack(columns) * ours.signs
+        # With one objective, a second one that is equal leaves the first of the best cells.
+        best = np.flatnonzero(nondominated(np.column_stack([found, found[:, 0]])))
+        best = best[np.lexsort(found[best].T[::-1])]
+        return rows[best], found[best]
+
+    def _calc_pareto_set(self) -> NDArray[np.int32]:
+        return self._front[0][:, None]
+
+    def _calc_pareto_front(self) -> NDArray[np.float64]:
+        return self._front[1]
 
 
 class _Sampling(Sampling):  # type: ignore[misc]
@@ -138,8 +171,14 @@ def operators() -> dict[str, Any]:
 
 
 def _rows(x: NDArray[Any]) -> NDArray[np.int32]:
-    """(n,) rows of (n, 1) solutions."""
-    return np.asarray(x)[:, 0].astype(np.int32)
+    """(n,) rows of (n, 1) solutions; ConfigError if one is not a whole number."""
+    column = floats(np.asarray(x)[:, 0], "solutions")
+    with np.errstate(invalid="ignore"):
+        rows = column.astype(np.int32)
+    if (rows != column).any():
+        value, remedy = column[rows != column][0], "use pymoo_host.operators()"
+        raise ConfigError("a solution must be a row", value=value, remedy=remedy)
+    return rows
 
 
 class _PymooMethod(base.Optimiser):
@@ -151,16 +190,12 @@ class _PymooMethod(base.Optimiser):
 
     _kind: ClassVar[Callable[..., Algorithm]]
     _children: ClassVar[int | None] = None
-    """Default of `offspring`; None for `population`."""
+    """Children in each generation; None for as many as `population`."""
 
-    def __init__(
-        self, problem: base.Problem, *, population: int = 20, offspring: int | None = None
-    ) -> None:
+    def __init__(self, problem: base.Problem, *, population: int = 20) -> None:
         super().__init__(problem)
         check_counts(self.name, least=2, population=population)
         self.population = population
-        self.offspring: int = (self._children or population) if offspring is None else offspring
-        check_counts(self.name, offspring=self.offspring)
         self._algorithm: Algorithm | None = None
 
     def ask(self) -> NDArray[np.int32]:
@@ -169,7 +204,7 @@ class _PymooMethod(base.Optimiser):
             return self.sample(self.population)
         children = self._algorithm.infill()
         if children is None:  # all attempts are in the population already
-            return self.sample(self.offspring)
+            return self.sample(self._children or self.population)
         return _rows(children.get("X"))
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
@@ -181,9 +216,8 @@ class _PymooMethod(base.Optimiser):
         if self._algorithm is None:
             # Only the first costs show the number of objectives, which pymoo needs.
             problem = CellProblem(self.space, self.rows, told.costs.shape[1])
-            self._algorithm = self._kind(
-                pop_size=self.population, n_offsprings=self.offspring, **operators()
-            )
+            sizes = {"pop_size": self.population, "n_offsprings": self._children}
+            self._algorithm = self._kind(**sizes, **operators())
             seed = int(self.rng.integers(2**31))
             self._algorithm.setup(problem, seed=seed, termination=NoTermination())
             self._algorithm.mating.n_max_iterations = _MATINGS
@@ -199,9 +233,8 @@ class PymooNsga2(_PymooMethod):
 
     Args:
         population: cells drawn to start with, and size of each generation; at least 2.
-        offspring: children in each generation, as many as `population` by default.
 
-    Example:
+    Examples:
         >>> from naslib_ecnas import load, search
         >>> search.run(load("4v"), PymooNsga2, evaluations=30, seed=0).rows.shape
         (30,)
@@ -222,8 +255,8 @@ class SmsEmoa(_PymooMethod):
     SH-EMOA (`naslib_ecnas.search`) is of the same kind and also raises the budgets.
 
     Args:
-        population: cells drawn to start with, and size of each generation; at least 2.
-        offspring: children in each generation, 1 by default, as published.
+        population: cells drawn to start with, and size of each generation; at least 2. Each has one
+            child, as published.
     """
 
     name: ClassVar[str] = "sms-emoa"

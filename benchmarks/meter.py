@@ -44,21 +44,22 @@ def step_s(steps: int, batch: int) -> float:
     from dataclasses import replace
 
     from naslib_ecnas.cell import Cell
+    from naslib_ecnas.progress import listening
     from naslib_ecnas.training import RECIPES, synthetic, train
 
     recipe = replace(RECIPES["ecnas"], batch_size=batch)
     data = synthetic(seed=0, images_per_file=2 * batch)
     marks: list[float] = []
-    train(
-        Cell.from_row(0),
-        epochs=108,
-        recipe=recipe,
-        data=data,
-        seed=0,
-        steps=steps + 2,
-        evaluate_images=batch,
-        progress=lambda *args, **options: marks.append(time.process_time()),
-    )
+    with listening(lambda *args, **about: marks.append(time.process_time())):
+        train(
+            Cell.from_row(0),
+            epochs=108,
+            recipe=recipe,
+            data=data,
+            seed=0,
+            steps=steps + 2,
+            evaluate_images=batch,
+        )
     # Evaluations are between some steps; the median step has none.
     return statistics.median(b - a for a, b in pairwise(marks))
 

@@ -191,7 +191,6 @@ def profiled(ours: Any, trainer: Any) -> dict[str, float]:
     profile.runcall(run)
     stats: Any = pstats.Stats(profile)
     shares = dict.fromkeys(("errors.json", "optimiser", "statistics", "query", "mutate"), 0.0)
-    # A subclass may call _log_to_json of its base class: only NASLib's own is counted.
     places = {
         ("trainer.py", "_log_to_json"): "errors.json",
         ("optimizer.py", "new_epoch"): "optimiser",
@@ -232,19 +231,7 @@ def main() -> int:
     if args.quick:
         return finished(lines, args, {})
     own = naslib_patches.require("naslib.defaults.trainer").Trainer
-    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
-
-    candidate = naslib_space.EcnasSearchSpace
-    slow, fast = interleaved(
-        *(
-            search_of("RegularizedEvolution", LONG, candidate, ours, trainer)
-            for trainer in (own, EcnasTrainer)
-        )
-    )
-    about = f"{LONG / slow:,.0f} against {LONG / fast:,.0f} evaluations/s, both on ecnas"
-    lines.add(f"EcnasTrainer, {LONG:,} epochs of RE", slow / fast, 1.0, about)
-    shares = {"Trainer": profiled(ours, own), "EcnasTrainer": profiled(ours, EcnasTrainer)}
-    return finished(lines, args, shares)
+    return finished(lines, args, {"Trainer": profiled(ours, own)})
 
 
 def finished(lines: Lines, args: argparse.Namespace, shares: dict[str, dict[str, float]]) -> int:

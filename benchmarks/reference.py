@@ -8,13 +8,15 @@ table or a method has changed.
 from __future__ import annotations
 
 import argparse
+import gzip
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
 from naslib_ecnas.comparison import Grid, compare
-from naslib_ecnas.comparison.reference import Reference
+from naslib_ecnas.comparison.results import Reference
 from naslib_ecnas.console import progress
+from naslib_ecnas.files import to_json
 
 TABLES = ("4v", "5v", "7v")
 SEEDS = tuple(range(10))
@@ -38,13 +40,15 @@ def main() -> None:
     args = parser.parse_args()
     runs = []
     for name, (methods, limits) in GRIDS.items():
-        with progress() as shown:
+        with progress():
             grid = Grid(methods, TABLES, SEEDS, **limits)
-            compare(grid, args.out / name, jobs=args.jobs, progress=shown)
+            compare(grid, args.out / name, jobs=args.jobs)
         runs += Reference.of(str(args.out / name)).runs
     versions = {name: version(name) for name in ("naslib-ecnas", "numpy", "scipy")}
     versions["python"] = platform.python_version()
-    Reference("", tuple(runs), {}).write(_TARGET, versions)
+    lines = [to_json({"versions": versions}), *(run.to_json() for run in runs)]
+    packed = gzip.compress("\n".join(lines).encode(), compresslevel=9, mtime=0)
+    _TARGET.write_bytes(packed)  # equal runs give equal bytes
     print(f"{len(runs)} runs, {_TARGET.stat().st_size:,} bytes: {_TARGET}")
 
 

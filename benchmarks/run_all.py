@@ -91,8 +91,7 @@ def search(found: Any) -> Iterator[Line]:
 
 def naslib_search(found: Any) -> Iterator[Line]:
     for one in found["figures"]:
-        trainer = one["what"].startswith("EcnasTrainer")
-        against = "NASLib's Trainer" if trainer else "NASLib's nasbench101"
+        against = "NASLib's nasbench101"
         yield Line("naslib", one["what"], one["ratio"], one["goal"], against, one["about"])
 
 

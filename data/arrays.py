@@ -22,10 +22,9 @@ import mmap
 import os
 import weakref
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from math import prod
 from operator import index
 from os import PathLike
@@ -55,7 +54,8 @@ _ALIGN = 64
 _LARGEST_HEADER = 1 << 24
 _DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
-_FEW = 8  # blocks of an array that are read on their own before the file's mapping is used
+# Blocks of an array that are read on their own before the file's mapping is used.
+_FEW = 8 if hasattr(os, "pread") else 0
 
 
 def write_arrays(
@@ -136,7 +136,7 @@ class ArrayFile:
 
     def __init__(self, path: str | PathLike[str], *, remedy: str | None = None) -> None:
         self.path: Path = Path(path)
-        self._fault = partial(_fault, path=self.path, remedy=remedy)
+        self._about = {"path": self.path, "remedy": remedy}
         self.metadata: dict[str, Any] = {}
         self.arrays: dict[str, StoredArray] = {}
         try:
@@ -161,17 +161,19 @@ class ArrayFile:
         length = int.from_bytes(file.read(8), "little")
         front = file.read(len(PREFIX))
         if front != PREFIX[: len(front)]:
-            raise self._fault("the file is not a safetensors file of this package", 0)
+            message = "the file is not a safetensors file of this package"
+            raise FormatError(message, offset=0, **self._about)
         most = min(_LARGEST_HEADER, size - 8)
         if length > most or len(front) < len(PREFIX):
             message = f"the file ends within its header, which may have at most {most} bytes"
-            raise self._fault(message, min(size, 8), TruncatedError, value=length)
+            raise TruncatedError(message, offset=min(size, 8), value=length, **self._about)
         file.seek(8)
         header = file.read(length)
         at = len(PREFIX)
         found = crc32(memoryview(header)[at + 8 :], crc32(PREFIX + b"0" * 8))
         if header[at : at + 8] != f"{found:08x}".encode():
-            raise self._fault("the header does not have its checksum", 8, ChecksumError)
+            message = "the header does not have its checksum"
+            raise ChecksumError(message, offset=8, **self._about)
         return header
 
     def _find_arrays(self, file: BinaryIO, size: int) -> None:
@@ -192,14 +194,15 @@ class ArrayFile:
                 if end <= size:
                     view = whole[start:end]
                     self.arrays[name] = StoredArray(
-                        name, dtype, shape, start, view, sums, file, self._fault
+                        name, dtype, shape, start, view, sums, file, self._about
                     )
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"[:200]
-            raise self._fault(f"the header contradicts itself ({reason})", 8) from error
+            message = f"the header contradicts itself ({reason})"
+            raise FormatError(message, offset=8, **self._about) from error
         if end != size:
             message = f"the file must have {end} bytes, as its header says"
-            raise self._fault(message, min(end, size), TruncatedError, value=size)
+            raise TruncatedError(message, offset=min(end, size), value=size, **self._about)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         """A whole array, checked and read-only; it stays valid when the file is closed."""
@@ -226,7 +229,7 @@ class ArrayFile:
         if self.closed:
             return
         for array in self.arrays.values():
-            array.close(self.path)
+            array.close()
         self._close()
         with suppress(BufferError):  # closes with the last array that was handed out
             self._mapped.close()
@@ -254,24 +257,32 @@ class StoredArray:
     _view: Any
     _sums: memoryview
     _file: BinaryIO
-    _fault: Callable[..., FormatError]
+    _about: Mapping[str, Any]
+    """Path and remedy, for errors."""
     items: Any = field(init=False)
     """Its values in C order, to read one at a time where the block is `checked`."""
     checked: bytearray = field(init=False)
     """1 for each block that was checked in the mapping, else 0."""
-    _few: dict[int, Any] | None = field(init=False)
+    _few: Any = field(init=False)
+    """The values of those blocks that were read on their own, by the number of the block."""
 
     def __post_init__(self) -> None:
         self.items = self._view.cast(self.dtype.char)
         self.checked = bytearray(len(self._sums))
-        self._few = {} if hasattr(os, "pread") else None
+        self._few = {}
 
     def at(self, index: int) -> Any:
         """The value at an index in C order."""
         block = index // BLOCK
         if not self.checked[block]:
-            if self._few is not None:
-                return self._alone(block, self._few)[index - block * BLOCK]
+            if block not in self._few and len(self._few) < _FEW:
+                start, stop = self._limits(block)
+                data = os.pread(self._file.fileno(), stop - start, self.offset + start)
+                self._check(block, data)
+                code: Any = self.dtype.char
+                self._few[block] = memoryview(data).cast(code)
+            if block in self._few:
+                return self._few[block][index - block * BLOCK]
             self._check(block)
         return self.items[index]
 
@@ -282,19 +293,6 @@ class StoredArray:
                 self._check(block)
         return np.frombuffer(self._view, self.dtype)[start:stop]
 
-    def _alone(self, block: int, few: dict[int, Any]) -> Any:
-        """The values of a block, read without the mapping."""
-        found = few.get(block)
-        if found is None:
-            start, stop = self._limits(block)
-            data = os.pread(self._file.fileno(), stop - start, self.offset + start)
-            self._check(block, data)
-            code: Any = self.dtype.char
-            found = few[block] = memoryview(data).cast(code)
-            if len(few) >= _FEW:
-                self._few = None
-        return found
-
     def _limits(self, block: int) -> tuple[int, int]:
         step = BLOCK * self.dtype.itemsize
         return block * step, min((block + 1) * step, len(self._view))
@@ -304,14 +302,14 @@ class StoredArray:
         start, stop = self._limits(block)
         if crc32(self._view[start:stop] if data is None else data) != self._sums[block]:
             message = f"block {block} of {self.name} does not have its checksum"
-            raise self._fault(message, self.offset + start, ChecksumError)
+            raise ChecksumError(message, offset=self.offset + start, **self._about)
         self.checked[block] = data is None
 
-    def close(self, path: Path) -> None:
+    def close(self) -> None:
         """Let go of the mapping; reading raises `ClosedTableError` from then on."""
         views = self.items, self._view
-        self._few, self.checked = None, bytearray(len(self._sums))
-        self.items = self._view = _Closed(path)
+        self.checked = bytearray(len(self._sums))
+        self._few = self.items = self._view = _Closed(self._about["path"])
         for view in views:
             with suppress(BufferError):  # arrays that were handed out keep theirs
                 view.release()
@@ -328,10 +326,3 @@ class _Closed:
 
     def __len__(self) -> int:
         return int(self[0])
-
-
-def _fault(
-    message: str, offset: int, kind: type[FormatError] = FormatError, **details: Any
-) -> FormatError:
-    """An error about a file, to be raised."""
-    return kind(message, offset=offset, **details)

@@ -1,9 +1,9 @@
 """Reading files into columns, for the readers of all formats.
 
-`opened` opens a file and reports how far it is read, `Source` locates a fault in it, `cell_rows`
-finds the rows of cells that are given as texts, the checks compare them with the hashes and
-trainable parameters beside them, and `Assembler` lays out trainings, added in any order, as columns
-over (cell, budget, repeat).
+`opened` opens a file, `pieces` reads it and reports how far, `Source` locates a fault in it,
+`cell_rows` finds the rows of cells that are given as texts, the checks compare them with the hashes
+and trainable parameters beside them, and `Assembler` lays out trainings, added in any order, as
+columns over (cell, budget, repeat).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from functools import cache, lru_cache
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,60 +44,30 @@ from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.int32]
-Fault = TypeVar("Fault", bound=FormatError)
 
 #: Most bytes of any file of values; NAS-Bench-101's whole one has two gigabytes.
 MOST_BYTES = 1 << 34
+_PIECE = 1 << 21  # bytes read at a time
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file and the place of a piece of bytes in it, for error messages."""
+    """A file and a place in it, for error messages."""
 
-    path: str | None = None
+    path: str | PathLike[str] | None = None
     """The file; None for bytes that come from no file."""
-    offset: int | None = 0
-    """Byte offset of the piece, or of the frame that contains it; None for the whole file."""
-    exact: bool = True
-    """Whether byte i of the piece is byte `offset + i` of the file. False for bytes that stand
-    in the file in another form, such as base64."""
-
-    def at(self, position: int) -> Source:
-        """The source of the bytes from `position` on."""
-        if not self.exact or self.offset is None:
-            return self
-        return replace(self, offset=self.offset + position)
+    offset: int | None = None
+    """Byte offset of the frame with the fault; None for the whole file."""
 
     def fault(
-        self, message: str, *, at: int = 0, kind: type[Fault] | None = None, **details: Any
+        self, message: str, *, kind: type[FormatError] = FormatError, **details: Any
     ) -> FormatError:
-        """An error, by default a `FormatError`, at a position of the piece; to be raised."""
-        return (kind or FormatError)(message, path=self.path, offset=self.at(at).offset, **details)
+        """An error at this place, to be raised."""
+        return kind(message, path=self.path, offset=self.offset, **details)
 
-
-#: Bytes of no file.
-NOWHERE = Source()
 
 #: The source of one of several trainings or cells, by its number.
 At = Callable[[int], Source]
-
-
-class _ReportingFile(io.FileIO):
-    """A file that reports to the progress listener how far it is read, from start to end."""
-
-    def __init__(self, path: str, opener: Callable[[str, int], int]) -> None:
-        super().__init__(path, opener=opener)
-        self._progress, self._task, self._done = listener(), f"reading {Path(path).name}", 0
-        self._size = os.fstat(self.fileno()).st_size
-
-    # Those of FileIO do not call `readinto`.
-    read, readall = io.RawIOBase.read, io.RawIOBase.readall  # type: ignore[assignment]
-
-    def readinto(self, buffer: Any, /) -> int:
-        size = super().readinto(buffer)
-        self._done += size
-        self._progress(self._task, self._done, self._size, unit=BYTES)
-        return size
 
 
 @contextmanager
@@ -118,21 +87,26 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def opened(
-    path: str | PathLike[str], *, report: bool = True, most: int = MOST_BYTES
-) -> Iterator[io.BufferedReader]:
+def opened(path: str | PathLike[str], *, most: int = MOST_BYTES) -> Iterator[io.BufferedReader]:
     """A regular file of at most `most` bytes, open for reading them.
-
-    If reading reports to the progress listener, the file is read once, from start to end.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read, also in the middle.
     """
     with reading(path):
-        kind = _ReportingFile if report else io.FileIO
-        buffered: Any = io.BufferedReader(open_file(path, most=most, kind=kind))
-        with buffered:
-            yield buffered
+        file: Any = io.BufferedReader(open_file(path, most=most))
+        with file:
+            yield file
+
+
+def pieces(file: io.BufferedReader, what: str = "reading") -> Iterator[bytes]:
+    """The bytes of a file from where it is, some at a time; reports how many are read."""
+    done, size = file.tell(), os.fstat(file.fileno()).st_size
+    progress, task = listener(), f"{what} {Path(file.name).name.removesuffix('.part')}"
+    while piece := file.read(_PIECE):
+        done += len(piece)
+        progress(task, done, size, unit=BYTES)
+        yield piece
 
 
 # -- cells from texts -----------------------------------------------------------------------------
@@ -172,9 +146,7 @@ def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
     return rows
 
 
-def rows_with_hashes(
-    cells: Sequence[tuple[str, str]], hashes: Sequence[str], at: At, *, whole: bool = False
-) -> Rows:
+def rows_with_hashes(cells: Sequence[tuple[str, str]], hashes: Sequence[str], at: At) -> Rows:
     """(n,) rows of n cells, as by `cell_rows`, with the hashes beside them compared.
 
     Raises:
@@ -184,13 +156,13 @@ def rows_with_hashes(
     for i in np.flatnonzero(rows < 0).tolist():
         message = f"a row must have a cell of at most {MAX_VERTICES} vertices and nine edges"
         raise at(i).fault(message, value=":".join(cells[i]))
-    check_hashes(rows, hashes, at, whole=whole)
+    check_hashes(rows, hashes, at)
     return rows
 
 
-def check_hashes(rows: Rows, hashes: Sequence[str], at: At, *, whole: bool = False) -> None:
-    """Raise FormatError unless (n,) hashes are those of (n,) rows, as far as `whole` asks."""
-    for i in wrong_hashes(rows, hashes, whole=whole):
+def check_hashes(rows: Rows, hashes: Sequence[str], at: At) -> None:
+    """Raise FormatError unless (n,) hashes are those of (n,) rows, see `wrong_hashes`."""
+    for i in wrong_hashes(rows, hashes):
         true = Cell.from_row(int(rows[i])).nasbench_hash
         raise at(i).fault(f"the hash of a row must be its cell's, {true}", value=hashes[i])
 
@@ -230,8 +202,7 @@ def say(about: str, text: str) -> None:
 class Assembler:
     """Collects trainings and lays them out as columns.
 
-    Takes as much memory as the values, plus one metric's values while it lays them out: the
-    columns grow in place, since many small arrays and their concatenation would take twice that.
+    Takes as much memory as the values, plus one metric's values while it lays them out.
     """
 
     source: Source
@@ -241,7 +212,8 @@ class Assembler:
     _rows: list[NDArray[np.int32]] = field(default_factory=list)
     _budgets: list[NDArray[np.int32]] = field(default_factory=list)
     _repeats: list[NDArray[np.int32]] = field(default_factory=list)
-    _values: dict[str, array[float]] = field(default_factory=dict)
+    _values: dict[str, list[tuple[int, Values]]] = field(default_factory=dict)
+    """Parts of each metric's values, with the number of the first training."""
     _count: int = 0
     _of_cell: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(len(_space(MAX_VERTICES)), dtype=np.int64)
@@ -275,9 +247,7 @@ class Assembler:
             if found is not None:
                 at = None if offsets is None else offsets[found[0]]
                 raise replace(self.source, offset=at).fault(found[1])
-            column = self._values.setdefault(metric, array("d"))
-            earlier = np.full(self._count - len(column), np.nan)  # trainings without the metric
-            column.frombytes(np.append(earlier, numbers).tobytes())
+            self._values.setdefault(metric, []).append((self._count, numbers))
         self._rows.append(rows)
         self._budgets.append(budgets)
         if repeats is not None:
@@ -292,9 +262,10 @@ class Assembler:
         provenance: Mapping[str, Provenance] = MappingProxyType({}),
         vertices: int | None = None,
         attributes: Mapping[str, str] = MappingProxyType({}),
-        drop_zero_co2: bool = False,
     ) -> Columns:
         """The columns of all trainings that were added; the assembler is empty afterwards.
+
+        A column of emissions that are all 0 is left out, with a note: they were not recorded.
 
         Args:
             origin: origin of the columns; its repeats are set to the number found, and its source
@@ -304,7 +275,6 @@ class Assembler:
             vertices: vertices of the space, by default the smallest of 4, 5 and 7 that contains
                 all cells.
             attributes: texts for the header.
-            drop_zero_co2: leave out a column of emissions that are all 0, with a note.
 
         Raises:
             FormatError: nothing was added, a repeat occurs twice or has the values of another one,
@@ -332,9 +302,9 @@ class Assembler:
         notes = {**devices, **attributes}
         marks, told = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=bool)
         for metric in [known for known in METRICS if known in self._values]:
-            column = np.frombuffer(self._values.pop(metric))  # drops the one before
             flat = np.full(size, np.nan)
-            flat[slot[: len(column)]] = column
+            for start, numbers in self._values.pop(metric):
+                flat[slot[start : start + len(numbers)]] = numbers
             known, kind = METRICS[metric], provenance.get(metric, origin).kind
             if repeats > 1:
                 marks = (marks ^ (marks >> np.uint64(29))) * _ODD + flat.view(np.uint64)
@@ -344,7 +314,7 @@ class Assembler:
             if doubt is not None:
                 say(Path(str(self.source.path)).name, f"{metric}: {doubt}")
                 notes[f"doubt of {metric}"] = doubt
-            if drop_zero_co2 and metric.endswith("co2_g") and not np.nan_to_num(flat).any():
+            if metric.endswith("co2_g") and not np.nan_to_num(flat).any():
                 notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
             elif not np.isnan(flat).all():
                 values[metric] = flat.reshape(shape)

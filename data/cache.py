@@ -17,7 +17,6 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 from naslib_ecnas.files import cache_folder
-from naslib_ecnas.progress import Progress, silent
 
 
 def tables_folder() -> Path:
@@ -48,7 +47,6 @@ def cached(
     *,
     predicted: bool = False,
     afresh: bool = False,
-    progress: Progress = silent,
 ) -> Path:
     """Path of a table in the cache, which is made if it is not there or not up to date.
 
@@ -59,7 +57,6 @@ def cached(
         make: makes the content.
         predicted: whether the key is the checksum of the table, see `Table.checksum`.
         afresh: make the table in any case, such as when it was damaged.
-        progress: gets a note if another process is making the table.
 
     Raises:
         StorageError: the cache cannot be written.
@@ -71,7 +68,7 @@ def cached(
     from naslib_ecnas.data.fetch import locked  # pulls in the network's modules
 
     path = tables_folder() / f"{name}{SUFFIX}"
-    with locked(path, progress):
+    with locked(path):
         if afresh or up_to_date(name, key) is None:  # another process may have made it meanwhile
             source = checksum_of(key) if predicted else None
             made_from = _canonical([name, key])
@@ -90,7 +87,7 @@ def up_to_date(name: str, key: Mapping[str, Any]) -> Path | None:
             return path if file.metadata.get("made_from") == _canonical([name, key]) else None
     except (ChecksumError, TruncatedError):
         return path
-    except (UnknownTableError, FormatError, StorageError):  # none, or one of an earlier version
+    except (UnknownTableError, FormatError, StorageError):  # none, or another file
         return None
 
 

@@ -10,35 +10,27 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import quote, urlsplit
 
-from msgspec import Meta, toml
+from msgspec import toml
 
-from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTableError
-from naslib_ecnas.files import expanded, from_plain, is_file, read_bytes
+from naslib_ecnas.errors import ConfigError, FetchError, UnknownTableError
+from naslib_ecnas.files import expanded, is_file
 from naslib_ecnas.provenance import Provenance
-
-_PATH = Path(__file__).with_name("catalog.toml")
-_SCHEMES = ("http", "https", "file")
-
-Text = Annotated[str, Meta(pattern=r"\S")]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
-Count = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class Citation:
     """A publication that users of a file cite."""
 
-    key: Text
+    key: str
     """BibTeX key."""
-    text: Text
+    text: str
     """Authors, title, place, year."""
 
 
@@ -46,20 +38,21 @@ class Citation:
 class FileEntry:
     """One published file."""
 
-    name: Name
+    name: str
     """Its name, in the cache and in a mirror too."""
-    address: Annotated[str, Meta(pattern=r"^(https?|file):")]
-    """Where it is published: http, https or file."""
-    size: Count | None
-    """Exact size in bytes; None if not published."""
-    approximate_size: Count | None
-    """Rounded size in bytes, published in place of the exact one; None if unknown."""
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None
-    """Published SHA-256; None if there is none, so that nothing can be verified."""
-    licence: Text
+    address: str
+    """Where it is published: http or https."""
+    licence: str
     citation: Citation
-    format: Literal["ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle", "ecnas-energies"]
-    note: Text | None = None
+    format: str
+    """A key of `convert.FORMATS`, or `ecnas-energies`: the paper's data for its surrogate."""
+    size: int | None = None
+    """Exact size in bytes; None if not published."""
+    approximate_size: int | None = None
+    """Rounded size in bytes, published in place of the exact one; None if unknown."""
+    sha256: str | None = None
+    """Published SHA-256; None if there is none, so that nothing can be verified."""
+    note: str | None = None
     """What a user has to know before fetching the file."""
 
 
@@ -67,7 +60,7 @@ class FileEntry:
 class ColumnGroup:
     """Columns of a table that share a provenance."""
 
-    metrics: tuple[Text, ...]
+    metrics: tuple[str, ...]
     """Names of metrics; `*` stands for any text."""
     provenance: Provenance
     """Without source and checksum, which the file adds."""
@@ -77,15 +70,15 @@ class ColumnGroup:
 class TableEntry:
     """One table made from a published file."""
 
-    name: Name
+    name: str
     file: FileEntry
-    vertices: Count
-    cells: Count
-    budgets: Annotated[tuple[Count, ...], Meta(min_length=1)]
-    repeats: Count
-    description: Text
+    vertices: int
+    cells: int
+    budgets: tuple[int, ...]
+    repeats: int
+    description: str
     """One clause, for lists of tables."""
-    notes: tuple[Text, ...]
+    notes: tuple[str, ...]
     """What a user of the table has to know besides the provenance of its columns."""
     groups: tuple[ColumnGroup, ...]
     """The first group that contains a metric gives its provenance."""
@@ -109,80 +102,33 @@ class Catalog:
     tables: tuple[TableEntry, ...]
 
 
-# -- reading the catalog --------------------------------------------------------------------------
+@cache
+def catalog() -> Catalog:
+    """The catalog of this package."""
+    found = toml.decode(Path(__file__).with_name("catalog.toml").read_bytes())
+    citations = {each["key"]: Citation(**each) for each in found["citation"]}
+    files = [FileEntry(**{**f, "citation": citations[f["citation"]]}) for f in found["file"]]
+    named = {file.name: file for file in files}
+    made = [_table(each, named[each["file"]], found["columns"]) for each in found["table"]]
+    return Catalog(tuple(files), tuple(made))
 
 
-def read_catalog(path: str | PathLike[str]) -> Catalog:
-    """Read and check a catalog file.
-
-    Raises:
-        CatalogError: the file is not TOML, or an entry has a missing, unknown or wrong field.
-    """
-    try:
-        found = from_plain(Catalog, _resolved(toml.decode(read_bytes(path))))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        message = f"the catalog {path} cannot be read: {type(error).__name__}: {error}"
-        raise CatalogError(message) from error
-    names = [file.name for file in found.files] + [table.name for table in found.tables]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise CatalogError("a name stands twice in the catalog", value=twice[0])
-    return found
-
-
-def _resolved(data: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a `Catalog`, each entry in place of its name; their types are not checked."""
-    citations = {each["key"]: each for each in data.pop("citation", [])}
-    groups, files, tables = data.pop("columns", {}), {}, []
-    for file in data.pop("file", []):
-        file["citation"] = _entry(citations, file["citation"], f"file {file['name']}: citation")
-        files[file["name"]] = _filled(FileEntry, file)
-    for table in data.pop("table", []):
-        where = f"table {table['name']}"
-        table["file"] = _entry(files, table["file"], f"{where}: file")
-        known = {"device": table.pop("device", None), "repeats": table.get("repeats")}
-        table["groups"] = [
-            _group(group, known, where)
-            for name in table.pop("columns")
-            for group in _entry(groups, name, f"{where}: columns")
-        ]
-        tables.append({"notes": [], **table})
-    return {"files": list(files.values()), "tables": tables, **data}
-
-
-def _entry(known: Mapping[str, Any], name: str, where: str) -> Any:
-    if name not in known:
-        raise CatalogError(f"{where} must be one of {', '.join(known) or 'none'}", value=name)
-    return known[name]
-
-
-def _group(group: Mapping[str, Any], known: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """A group of columns, "{device}" and "{repeats}" replaced by those of the table."""
-    provenance = {name: value for name, value in group.items() if name != "metrics"}
-    for name, value in known.items():
-        if provenance.get(name) == f"{{{name}}}":
-            if value is None:
-                raise CatalogError(f"{where}: the table names no {name}")
-            provenance[name] = value
-    return {"metrics": group["metrics"], "provenance": _filled(Provenance, provenance)}
-
-
-def _filled(kind: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass, None for those that are missing."""
-    return {**dict.fromkeys(field.name for field in fields(kind)), **data}
+def _table(table: dict[str, Any], file: FileEntry, groups: Mapping[str, Any]) -> TableEntry:
+    """A table of the catalog, "{device}" and "{repeats}" in its groups of columns replaced."""
+    own = {"{device}": table.pop("device", None), "{repeats}": table["repeats"]}
+    columns = tuple(
+        ColumnGroup(
+            tuple(group["metrics"]),
+            Provenance(**{k: own.get(v, v) for k, v in group.items() if k != "metrics"}),
+        )
+        for name in table.pop("columns")
+        for group in groups[name]
+    )
+    lists = {name: tuple(table.get(name, ())) for name in ("budgets", "notes")}
+    return TableEntry(**{**table, **lists, "file": file, "groups": columns})
 
 
 # -- entries by name ------------------------------------------------------------------------------
-
-
-@cache
-def catalog() -> Catalog:
-    """The catalog of this package.
-
-    Raises:
-        CatalogError: the file `catalog.toml` is damaged.
-    """
-    return read_catalog(_PATH)
 
 
 def tables() -> tuple[TableEntry, ...]:
@@ -222,36 +168,24 @@ def source_of(entry: FileEntry) -> Path | str:
     address.
 
     Raises:
-        ConfigError: the mirror is not a folder or an address of http, https or file.
+        ConfigError: the mirror is not a folder or an address of http or https.
         FetchError: the mirror's folder does not contain the file.
     """
     mirror = os.environ.get("ECNAS_MIRROR", "").strip()
     address = entry.address
     if mirror:
-        if "://" not in mirror and not mirror.startswith("file:"):
-            return _in_folder(expanded(mirror), entry, mirror)
+        if "://" not in mirror:
+            path = expanded(mirror) / entry.name
+            if not is_file(path):
+                remedy = "put the file there, or unset ECNAS_MIRROR to fetch the file"
+                message = f"the mirror does not hold {entry.name}"
+                raise FetchError(message, value=mirror, remedy=remedy)
+            return path
         address = mirror.rstrip("/") + "/" + quote(entry.name)
     try:
         parts = urlsplit(address)
     except ValueError:
         parts = urlsplit("")
-    reachable = parts.scheme == "file" or (parts.netloc and address.isascii())
-    if parts.scheme not in _SCHEMES or not reachable:
-        message = f"ECNAS_MIRROR must be a folder or an address of {' or '.join(_SCHEMES)}"
-        raise ConfigError(message, value=address)
-    if parts.scheme != "file":
-        return address
-    if parts.netloc not in ("", "localhost"):
-        raise ConfigError("a file: address must name a folder of this machine", value=address)
-    from urllib.request import url2pathname  # imports http.client, which is slow
-
-    path = Path(url2pathname(parts.path))
-    return _in_folder(path.parent, entry, address) if mirror else path
-
-
-def _in_folder(folder: Path, entry: FileEntry, mirror: str) -> Path:
-    path = folder / entry.name
-    if not is_file(path):
-        remedy = "put the file there, or unset ECNAS_MIRROR to fetch the file"
-        raise FetchError(f"the mirror does not hold {entry.name}", value=mirror, remedy=remedy)
-    return path
+    if parts.scheme not in ("http", "https") or not parts.netloc or not address.isascii():
+        raise ConfigError("ECNAS_MIRROR must be a folder or an address of http", value=address)
+    return address

@@ -34,7 +34,6 @@ from naslib_ecnas.errors import (
     printable,
 )
 from naslib_ecnas.files import exists, expanded, is_file, is_folder
-from naslib_ecnas.progress import Progress, listening, silent
 from naslib_ecnas.provenance import Provenance
 
 # The readers, writers and the downloader are imported where they are used: opening a converted
@@ -59,19 +58,10 @@ FORMATS = {
     "table": "convert:_read_table",
     "ecnas-tfrecord": "nasbench_tfrecord:read_ecnas",
     "nasbench-tfrecord": "nasbench_tfrecord:read_nasbench",
-    "nasbench-pickle": "nasbench_pickle:read_nasbench_pickle",
+    "nasbench-pickle": "unpickle:read_nasbench_pickle",
     "parquet": "long_form:read_parquet",
     "results-tree": "results_tree:read_results_tree",
     "csv": "long_form:read_csv",
-}
-
-#: First bytes of files that are not read: what they are, and what to do.
-_UNREAD = {
-    b"\x1f\x8b": ("packed with gzip", "unpack it first: gunzip FILE"),
-    b"\x89ECNAS": (
-        "a table of an earlier version",
-        "convert its source again: ecnas data convert SOURCE --out FILE",
-    ),
 }
 
 
@@ -101,35 +91,25 @@ def sniff(path: str | PathLike[str]) -> str:
     place = Path(path)
     head, offset = b"", None
     if not is_folder(place):
-        with opened(place, report=False) as file:
+        with opened(place) as file:
             head, offset = file.read(_HEAD), 0
     name = _format_of(place, head)
     if name is not None:
         return name
-    for start, (what, remedy) in _UNREAD.items():
-        if head.startswith(start):
-            raise FormatError(f"the file is {what}", path=path, offset=offset, remedy=remedy)
+    if head.startswith(b"\x1f\x8b"):
+        packed, remedy = "the file is packed with gzip", "unpack it first: gunzip FILE"
+        raise FormatError(packed, path=path, offset=offset, remedy=remedy)
     message = "the file is of no known format: " + ", ".join(FORMATS)
     needs = "a CSV needs a first line that names the columns cell (or hash), epochs and metrics"
     more = {"value": head[:16], "remedy": None if b"\0" in head else needs} if head else {}
     raise FormatError(message, path=path, offset=offset, **more)
 
 
-def read(
-    path: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-) -> Columns:
+def read(path: str | PathLike[str]) -> Columns:
     """Read a file or folder of any known format.
 
-    Args:
-        path: the file or folder.
-        name: short name of the table, by default the file's.
-        vertices: vertices of its space, by default what the file says, else the smallest of 4,
-            5 and 7 that contains all cells.
-        provenance: origin of each metric that is known better than the file says.
+    A table gets the name and the space that the file states, else the file's own name and the
+    smallest of the spaces of 4, 5 and 7 vertices that contains all cells.
 
     Raises:
         UnknownTableError: there is nothing at this path, or it cannot be read.
@@ -140,13 +120,7 @@ def read(
         columns: Columns = _of_data(FORMATS[sniff(path)])(path)
     except MemoryError as error:
         raise FormatError("reading it takes more memory than there is", path=path) from error
-    better = provenance or {}
-    return replace(
-        columns,
-        name=name or columns.name,
-        vertices=vertices or columns.vertices,
-        provenance={metric: better.get(metric, p) for metric, p in columns.provenance.items()},
-    )
+    return columns
 
 
 def _read_table(path: str | PathLike[str]) -> Columns:
@@ -201,7 +175,6 @@ def converted(
     *,
     fetch: bool = True,
     afresh: bool = False,
-    progress: Progress | None = None,
 ) -> Path:
     """Path of the table file of a name or a file, converted first if needed.
 
@@ -214,7 +187,6 @@ def converted(
         name_or_path: name of a table or file of the catalog, else a path.
         fetch: whether a published file may be downloaded.
         afresh: convert again even if the table is up to date, for example if it was damaged.
-        progress: progress listener.
 
     Raises:
         UnknownTableError: there is neither such a table nor such a file.
@@ -222,7 +194,6 @@ def converted(
         FormatError: the file is damaged or of no known format.
         StorageError: the cache cannot be written.
     """
-    report = progress or silent
     name, path = str(name_or_path), expanded(name_or_path)
     if name.endswith(SUFFIX) and is_file(path):
         return path
@@ -235,12 +206,12 @@ def converted(
             raise _no_such_file(name, path)
         from naslib_ecnas.data import fetch as downloads
 
-        path = downloads.fetch(file, download=fetch, progress=report)
+        path = downloads.fetch(file, download=fetch)
     if path.is_dir():
         sniff(path)  # the format is checked before the state of all files is taken
     file_name, key = (entry.name, _entry_key(entry)) if entry else _path_key(path)
-    make = partial(_columns_of, path, entry, report)
-    return cached(file_name, key, make, afresh=afresh, progress=report)
+    make = partial(_columns_of, path, entry)
+    return cached(file_name, key, make, afresh=afresh)
 
 
 def _no_such_file(name: str, path: Path) -> UnknownTableError:
@@ -279,14 +250,13 @@ def _path_key(source: Path) -> tuple[str, dict[str, Any]]:
     return f"{stem}-{crc32(os.fsencode(place)):08x}", key
 
 
-def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> Columns:
+def _columns_of(source: Path, entry: TableEntry | None) -> Columns:
     """The columns of a file or folder, each with its provenance.
 
     Without a table of the catalog that is made from it, that is looked up by the checksum.
     """
-    with listening(progress):
-        columns = read(source)
-    sha256 = entry.file.sha256 if entry else _sha256(source, progress, columns)
+    columns = read(source)
+    sha256 = entry.file.sha256 if entry else _sha256(source, columns)
     if entry is None and sha256 is not None:
         entry = next((table for table in tables() if table.file.sha256 == sha256), None)
     if entry is None:
@@ -319,9 +289,7 @@ def _sourced(columns: Columns, source: Path, sha256: str | None) -> Columns:
     return replace(columns, provenance=provenance)
 
 
-def _sha256(
-    source: Path, progress: Progress = silent, columns: Columns | None = None
-) -> str | None:
+def _sha256(source: Path, columns: Columns | None = None) -> str | None:
     """SHA-256 of a file, maybe one whose columns were read; None for a folder."""
     from naslib_ecnas.data.fetch import sha256_of
 
@@ -329,7 +297,7 @@ def _sha256(
     # may state the checksum of another file.
     if columns is not None and sniff(source) not in ("csv", "parquet", "table"):
         return next(iter(columns.provenance.values())).sha256
-    return None if source.is_dir() else sha256_of(source, progress)
+    return None if source.is_dir() else sha256_of(source)
 
 
 # -- the official seven-vertex table from its parts -----------------------------------------------
@@ -354,8 +322,8 @@ def built(
         FormatError: it is damaged, of no known format, or has no accuracies.
     """
     file = Path(nasbench)
-    records = read(file, name=name, vertices=7)
-    records = _sourced(records, file, _sha256(file, columns=records))
+    records = replace(read(file), vertices=7)
+    records = _sourced(records, file, _sha256(file, records))
     kept = {m: v for m, v in records.values.items() if m.removeprefix("halfway_") in _KEPT}
     if "validation_accuracy" not in kept:
         message = "the file must have validation_accuracy among its columns"
@@ -394,7 +362,7 @@ class Verdict:
     """One line that says what was checked against what, or what is wrong."""
 
 
-def verify(name: str, progress: Progress) -> list[Verdict]:
+def verify(name: str) -> list[Verdict]:
     """Check what this machine has of a table or file of the catalog, or a file at a path.
 
     A published file is compared with its published size and SHA-256, a table with its own block
@@ -414,49 +382,39 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
         path = expanded(name)
         if not exists(path):
             raise _no_such_file(name, path)
-        return [_verdict(path, None, progress)]
+        return [_verdict(path, None)]
     places = [(table and cached_table(table), None), (local_copy(file), file)]
-    found = [_verdict(path, of, progress) for path, of in places if path]
+    found = [_verdict(path, of) for path, of in places if path]
     if not found:
         remedy = f"fetch it with: ecnas data fetch {name}"
         raise FetchError(f"nothing of {name} is on this machine", remedy=remedy)
     return found
 
 
-def _verdict(path: Path, file: FileEntry | None, progress: Progress) -> Verdict:
+def _verdict(path: Path, file: FileEntry | None) -> Verdict:
+    """The result of checking a file, which may be known to be a published one."""
+    from naslib_ecnas.data.fetch import check
+
+    good = True
     try:
-        good, what = _checked(path, file, progress)
+        if path.suffix == SUFFIX:
+            table = Table.open(path)
+            table.verify()
+            what = f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
+        elif (file := file or _published(path)) is None:
+            what = f"can be read, {len(read(path).rows):,} cells, but is not in the catalog"
+        else:
+            good = file.sha256 is not None
+            what = f"is {file.name} as published" if good else "has no published checksum"
+            what += f", SHA-256 {check(path, file)}"
     except FormatError as error:
         return Verdict(str(path), False, str(error))
     return Verdict(str(path), good, f"{path} {what}")
 
 
-def _checked(path: Path, file: FileEntry | None, progress: Progress) -> tuple[bool, str]:
-    """Whether a file is good, which may be known to be a published one, and what was checked.
-
-    Raises:
-        FormatError: it is not good.
-    """
-    from naslib_ecnas.data.fetch import check
-
-    if path.suffix == SUFFIX:
-        table = Table.open(path)
-        table.verify()
-        return True, f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
-    if file is not None:
-        what = "is as published" if file.sha256 else "has no published checksum"
-        return file.sha256 is not None, f"{what}, SHA-256 {check(path, file, progress)}"
-    published = [known for known in catalog().files if known.sha256]
-    for known in published:
-        if known.name == path.name:
-            sha256 = check(path, known, progress)  # or an error that says how it differs
-            return True, f"is {known.name} as published, SHA-256 {sha256}"
-    # Only a file of about a published size can be one under another name; no other is hashed.
-    size = 0 if path.is_dir() else path.stat().st_size
-    sizes = [known.size or known.approximate_size or 0 for known in published]
-    near = any(4 * size <= 5 * known <= 6 * size for known in sizes)
-    found = _sha256(path, progress) if near else None
-    for known in published:
-        if known.sha256 == found:
-            return True, f"is {known.name} as published, SHA-256 {found}"
-    return True, f"can be read, {len(read(path).rows):,} cells, but is not in the catalog"
+def _published(path: Path) -> FileEntry | None:
+    """The published file that a file is meant to be by its name, or is by its checksum."""
+    sha256, known = _sha256(path), [file for file in catalog().files if file.sha256]
+    alike = [file for file in known if file.name == path.name]
+    alike += [file for file in known if file.sha256 == sha256]
+    return alike[0] if alike else None

@@ -9,8 +9,6 @@ Parquet files only, says how to read the lines of the file.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
@@ -68,79 +65,31 @@ _ABOUT_COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class DescribedFile:
-    """The file that a card describes."""
-
-    name: str
-    address: str
-    """Its address, or its path from the card's folder."""
-    sha256: str
-    size: int | None
-    """In bytes; None if unknown."""
-
-    @classmethod
-    def of(
-        cls, path: Path, *, address: str | None = None, progress: Progress = silent
-    ) -> DescribedFile:
-        """Describe a file on this machine, which the card's readers find at an address.
-
-        By default it lies beside the card.
-
-        Raises:
-            UnknownTableError: the file cannot be read.
-        """
-        sha256 = sha256_of(path, progress)
-        return cls(path.name, address or path.name, sha256, path.stat().st_size)
-
-    @classmethod
-    def published(cls, file: FileEntry) -> DescribedFile:
-        """Describe a published file of the catalog.
-
-        Raises:
-            ConfigError: no checksum is published, which a card must have.
-        """
-        if file.sha256 is None:
-            remedy = "make a card of your own copy: ecnas data card FILE"
-            raise ConfigError(f"no checksum is published for {file.name}", remedy=remedy)
-        return cls(file.name, file.address, file.sha256, file.size)
-
-
 def card(
-    table: Table,
-    file: DescribedFile,
-    *,
-    name: str | None = None,
-    version: str | None = None,
-    licence: str | None = None,
-    citation: str | None = None,
-    url: str | None = None,
-    published: str | None = None,
+    table: Table, file: FileEntry | Path, *, address: str | None = None, version: str | None = None
 ) -> dict[str, Any]:
     """The card of a table in one file.
 
+    Licence, citation and description are those among the table's attributes.
+
     Args:
-        table, file: the content of the file, and the file, in any format.
-        name: name of the data set; the table's by default.
+        table, file: the content of the file, and the file, in any format: a published one, or one
+            on this machine.
+        address: where the card's readers find a file of this machine; beside the card by default.
         version: version of the data set, such as `1.0.0`.
-        licence: its name, preferably an SPDX identifier; the table's by default.
-        citation: what users cite; the table's by default.
-        url: page of the data set.
-        published: day of publication, such as `2024-04-14`.
 
     Returns:
         An object for JSON. What is unknown is left out, or empty in the set `columns`.
 
     Raises:
-        ConfigError: `published` is not a date.
+        ConfigError: no checksum is published, which a card must have.
+        UnknownTableError: the file cannot be read.
     """
     known = {
         # A Python version as a semantic one: 0.1.0.dev0 becomes 0.1.0-dev0.
         "version": version and re.sub(r"(?<=\d)\.?(?=(a|b|rc|dev)\d)", "-", version, count=1),
-        "license": _licence(licence or table.attributes.get("licence")),
-        "citeAs": citation or table.attributes.get("citation"),
-        "url": url,
-        "datePublished": published and _day(published),
+        "license": _licence(table.attributes.get("licence")),
+        "citeAs": table.attributes.get("citation"),
     }
     sets = [_columns(table)]
     if Path(file.name).suffix.lower() == ".parquet":
@@ -149,20 +98,13 @@ def card(
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": _CONFORMS_TO,
-        "name": name or table.name,
+        "name": table.name,
         "description": _description(table),
         "keywords": ["neural architecture search", "energy", "NAS-Bench-101", "EC-NAS"],
         **{word: value for word, value in known.items() if value},
-        "distribution": [_file(file)],
+        "distribution": [_file(file, address)],
         "recordSet": sets,
     }
-
-
-def _day(text: str) -> str:
-    try:
-        return date.fromisoformat(text).isoformat()
-    except ValueError as error:
-        raise ConfigError("the day must be written as 2024-04-14", value=text) from error
 
 
 def _description(table: Table) -> str:
@@ -184,15 +126,23 @@ def _licence(name: str | None) -> str | None:
     return f"https://spdx.org/licenses/{name}" if re.fullmatch(r"[\w.+-]+", name) else name
 
 
-def _file(file: DescribedFile) -> dict[str, Any]:
+def _file(file: FileEntry | Path, address: str | None) -> dict[str, Any]:
+    size: int | None = None
+    if isinstance(file, Path):
+        size, sha256 = file.stat().st_size, sha256_of(file)
+    elif file.sha256 is not None:
+        size, sha256, address = file.size, file.sha256, file.address
+    else:
+        remedy = "make a card of your own copy: ecnas data card FILE"
+        raise ConfigError(f"no checksum is published for {file.name}", remedy=remedy)
     return {
         "@type": "cr:FileObject",
         "@id": file.name,
         "name": file.name,
-        "contentUrl": file.address,
-        **({} if file.size is None else {"contentSize": f"{file.size} B"}),
+        "contentUrl": address or file.name,
+        **({} if size is None else {"contentSize": f"{size} B"}),
         "encodingFormat": _MEDIA.get(Path(file.name).suffix.lower(), _BINARY),
-        "sha256": file.sha256,
+        "sha256": sha256,
     }
 
 

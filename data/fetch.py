@@ -26,7 +26,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.data.assemble import opened, reading
+from naslib_ecnas.data.assemble import opened, pieces, reading
 from naslib_ecnas.data.catalog import FileEntry, source_of
 from naslib_ecnas.errors import (
     ChecksumError,
@@ -36,13 +36,18 @@ from naslib_ecnas.errors import (
     StorageError,
     TruncatedError,
 )
-from naslib_ecnas.files import atomic_write, cache_folder, is_file, read_bytes, storage_error
-from naslib_ecnas.progress import BYTES, Progress, silent
+from naslib_ecnas.files import atomic_write, cache_folder, is_file, read_bytes, storing
+from naslib_ecnas.progress import BYTES, listener
 
 _CHUNK = 1 << 18  # bytes read from a connection at a time
-_HASHED = 1 << 20  # bytes read from a file at a time for its checksum
+_TIMEOUT_S = 30.0  # without a byte, after which a connection counts as lost
+# Bytes a second, over each timeout, below which a connection counts as lost, too. So the size of a
+# file bounds the time that its transfer may take.
+_LEAST_SPEED = 2048
+_TRIES, _ALL_TRIES = 4, 40  # in a row without a new byte, and in total, before a transfer gives up
+_PAUSE_S = 0.5  # before the second try; doubled for each further try without a new byte
 _BEAT = 5.0  # seconds between signs of life of a process that holds a lock
-_LOCK_PATIENCE = 60.0  # longest wait for such a sign, in seconds
+_PATIENCE_S = 60.0  # longest wait for such a sign
 _UNKNOWN_LIMIT = 1 << 30  # most bytes of a file whose size is not published
 
 #: Status codes of a server that a later try may not meet again.
@@ -54,59 +59,47 @@ _BY_HAND = "download it yourself and name its folder in ECNAS_MIRROR"
 # -- one download ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How long a transfer waits and how often it tries."""
-
-    timeout: float = 30.0
-    """Seconds without a byte after which a connection counts as lost."""
-    least_speed: int = 2048
-    """Bytes a second, over each `timeout`, below which a connection counts as lost, too. So the
-    size of a file bounds the time that its transfer may take."""
-    tries: int = 4
-    """Tries in a row without a new byte before the transfer gives up."""
-    all_tries: int = 40
-    """Tries in total."""
-    pause: float = 0.5
-    """Seconds before the second try; doubled for each further try without a new byte."""
-
-
 class _TryAgain(Exception):
     """This try failed, but another one may succeed."""
 
 
 @contextmanager
-def _storing(path: Path) -> Iterator[None]:
-    """Turn errors of the disk into StorageError, so that none counts as a lost connection."""
+def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Context in which a thread makes a call again and again, the first after some seconds."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(seconds):
+            call()
+
+    threading.Thread(target=work, name="ecnas-fetch", daemon=True).start()
     try:
         yield
-    except OSError as error:
-        raise storage_error(error, path) from error
+    finally:
+        ended.set()
 
 
-class _Noted:
-    """Mixin of urllib's handlers that keeps the sockets of all connections."""
+class _Web(
+    urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.HTTPRedirectHandler
+):
+    """urllib's handlers, which keep the sockets of all connections.
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
+    Redirects are followed to http and https only, and never from https back to http.
+    """
+
+    def __init__(self) -> None:
         super().__init__()
-        self._sockets = sockets
+        self.sockets: list[socket.socket] = []
 
     def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
-        def made(*args: Any, **settings: Any) -> Any:
-            connection = http_class(*args, **settings)
+        sockets = self.sockets
 
-            def connect() -> None:
-                http_class.connect(connection)
-                self._sockets.append(connection.sock)
+        class Noted(http_class):  # type: ignore[misc]
+            def connect(self) -> None:
+                super().connect()
+                sockets.append(self.sock)
 
-            connection.connect = connect
-            return connection
-
-        return super().do_open(made, req, **options)  # type: ignore[misc]
-
-
-class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https only, and never from https back to http."""
+        return super().do_open(Noted, req, **options)
 
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
@@ -131,20 +124,14 @@ class Transfer:
     entry: FileEntry
     address: str
     part: Path
-    progress: Progress = silent
-    limits: Limits = Limits()
-    sleep: Callable[[float], None] = time.sleep
-    """Waits so many seconds between tries."""
     resumed: bool = field(default=False, init=False)
     """Whether the partial file contains bytes of an earlier try."""
 
     def __post_init__(self) -> None:
         self._state = self.part.with_name(self.part.name + ".json")
-        self._sockets: list[socket.socket] = []
-        kinds = (urllib.request.HTTPHandler, urllib.request.HTTPSHandler)
-        noted = [type(kind.__name__, (_Noted, kind), {})(self._sockets) for kind in kinds]
-        self._opener = urllib.request.build_opener(_SafeRedirects, *noted)
-        self._received, self._slow = 0, False
+        self._web = _Web()
+        self._received = self._seen = 0
+        self._slow = False
         rough = self.entry.approximate_size
         # Published sizes such as "1.95 GB" may mean either kind of gigabyte.
         self._limit = self.entry.size or (rough * 5 // 4 if rough else _UNKNOWN_LIMIT)
@@ -153,23 +140,25 @@ class Transfer:
         """Download the whole file into `part`.
 
         Raises:
-            FetchError: the server has no such file or offers another one, or the tries that
-                `limits` allow failed; the bytes received are kept for the next time.
+            FetchError: the server has no such file or offers another one, or all tries
+                failed; the bytes received are kept for the next time.
             StorageError: the partial file cannot be written.
         """
         in_vain = 0  # tries in a row that brought no byte
-        for attempt in range(1, self.limits.all_tries + 1):
+        for attempt in range(1, _ALL_TRIES + 1):
             before = self._have()
             try:
-                with self._watched():
+                self._web.sockets.clear()
+                self._slow, self._seen = False, self._received
+                with _every(_TIMEOUT_S, self._watch):
                     return self._try()
             except _TryAgain as error:
                 fault = error
             in_vain = 0 if self._have() > before and not self._slow else in_vain + 1
-            if in_vain >= self.limits.tries or attempt == self.limits.all_tries:
+            if in_vain >= _TRIES or attempt == _ALL_TRIES:
                 break
-            self.progress(self.entry.name, note=f"{fault}: trying again")
-            self.sleep(self.limits.pause * 2.0 ** (in_vain - 1))
+            listener()(self.entry.name, note=f"{fault}: trying again")
+            time.sleep(_PAUSE_S * 2.0 ** (in_vain - 1))
         kept = self._have()
         remedy = "run the same again to go on, or name a folder with the file in ECNAS_MIRROR"
         raise FetchError(
@@ -177,27 +166,14 @@ class Transfer:
             remedy=f"{kept:,} bytes are kept: {remedy}" if kept else remedy,
         )
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Shut the connections of a try whose answer, headers included, comes too slowly."""
-        self._sockets.clear()
-        self._slow, ended = False, threading.Event()
-
-        def watch() -> None:
-            least, before = self.limits.least_speed * self.limits.timeout, self._received
-            while not ended.wait(self.limits.timeout):
-                if self._received - before < least:
-                    self._slow = True
-                    for each in list(self._sockets):
-                        with suppress(OSError):
-                            each.shutdown(socket.SHUT_RDWR)
-                before = self._received
-
-        threading.Thread(target=watch, name="ecnas-transfer", daemon=True).start()
-        try:
-            yield
-        finally:
-            ended.set()
+    def _watch(self) -> None:
+        """Shut the connections if too little came since the last call, headers included."""
+        if self._received - self._seen < _LEAST_SPEED * _TIMEOUT_S:
+            self._slow = True
+            for each in list(self._web.sockets):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+        self._seen = self._received
 
     def forget(self) -> None:
         """Remove the partial file and the record of its version.
@@ -206,7 +182,7 @@ class Transfer:
             StorageError: one of them cannot be removed.
         """
         for path in (self.part, self._state):
-            with _storing(path):
+            with storing(path):
                 path.unlink(missing_ok=True)
 
     def _have(self) -> int:
@@ -232,7 +208,8 @@ class Transfer:
             headers |= {"Range": f"bytes={done}-"} | ({"If-Range": version} if version else {})
         request = urllib.request.Request(self.address, headers=headers)
         try:
-            with self._opener.open(request, timeout=self.limits.timeout) as response:
+            opener = urllib.request.build_opener(self._web)
+            with opener.open(request, timeout=_TIMEOUT_S) as response:
                 self._receive(response, done)
         except StorageError:
             raise
@@ -251,8 +228,15 @@ class Transfer:
 
     def _receive(self, response: Any, done: int) -> None:
         """Write the body of an answer to `part`, appended if the server resumes."""
-        total = self._total(response, done)
-        resumes = response.status == 206
+        resumes, stated = response.status == 206, response.headers.get("Content-Length", "")
+        if resumes:
+            place = response.headers.get("Content-Range", "")
+            match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", place)
+            if match is None or int(match[1]) != done:
+                self.forget()
+                raise _TryAgain("the server resumes at another place than asked")
+            stated = match[2]
+        total = int(stated) if stated.isdigit() else None
         done = done if resumes else 0
         self.resumed = done > 0
         size = self.entry.size or total
@@ -262,20 +246,20 @@ class Transfer:
             raise self._other_file("a web page")
         self._remember(response)
         # Unbuffered, so that every byte received is kept whatever happens next.
-        with _storing(self.part):
+        with storing(self.part):
             file = self.part.open("ab" if resumes else "wb", buffering=0)
         with file:
-            task = f"fetching {self.entry.name}"
-            self.progress(task, done, size, unit=BYTES)
+            progress, task = listener(), f"fetching {self.entry.name}"
+            progress(task, done, size, unit=BYTES)
             # One byte more than allowed is enough to know that there are too many.
             while block := response.read1(min(_CHUNK, self._limit + 1 - done)):
                 rest = memoryview(block)
-                with _storing(self.part):
+                with storing(self.part):
                     while rest:
                         rest = rest[file.write(rest) :]
                 done += len(block)
                 self._received += len(block)
-                self.progress(task, done, size, unit=BYTES)
+                progress(task, done, size, unit=BYTES)
                 if done > self._limit:
                     self.forget()
                     raise self._other_file(f"more than {self._limit:,} bytes")
@@ -284,20 +268,8 @@ class Transfer:
 
     def _lost(self, how: str) -> _TryAgain:
         """The error of a connection, to be raised."""
-        slow = f" since it brought fewer than {self.limits.least_speed} bytes a second"
+        slow = f" since it brought fewer than {_LEAST_SPEED} bytes a second"
         return _TryAgain(f"the connection {how}{slow if self._slow else ''}")
-
-    def _total(self, response: Any, done: int) -> int | None:
-        """Size of the whole file that the server states; None if it states none."""
-        if response.status != 206:
-            length = response.headers.get("Content-Length", "")
-            return int(length) if length.isdigit() else None
-        place = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", place)
-        if match is None or int(match[1]) != done:
-            self.forget()
-            raise _TryAgain("the server resumes at another place than asked")
-        return None if match[2] == "*" else int(match[2])
 
     def _other_file(self, value: object) -> FetchError:
         """The error for an answer that is not the file, to be raised."""
@@ -312,7 +284,7 @@ class Transfer:
         strong = "" if tag.startswith("W/") else tag
         version = strong or response.headers.get("Last-Modified", "")
         state = msgspec.json.encode({"address": self.address, "version": version})
-        with _storing(self._state):
+        with storing(self._state):
             self._state.write_bytes(state)
 
     def _version(self) -> str | None:
@@ -328,24 +300,20 @@ class Transfer:
 # -- checksums ------------------------------------------------------------------------------------
 
 
-def sha256_of(path: Path, progress: Progress = silent) -> str:
+def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits.
 
     Raises:
         UnknownTableError: the file cannot be read.
     """
-    digest, done = hashlib.sha256(), 0
-    task = f"checking {path.name.removesuffix('.part')}"
-    with opened(path, report=False) as file:
-        size = os.fstat(file.fileno()).st_size
-        while block := file.read(_HASHED):
-            digest.update(block)
-            done += len(block)
-            progress(task, done, size, unit=BYTES)
+    digest = hashlib.sha256()
+    with opened(path) as file:
+        for piece in pieces(file, "checking"):
+            digest.update(piece)
     return digest.hexdigest()
 
 
-def check(path: Path, entry: FileEntry, progress: Progress = silent) -> str:
+def check(path: Path, entry: FileEntry) -> str:
     """SHA-256 of a file, compared with the size and SHA-256 that the catalog has for it.
 
     Raises:
@@ -359,7 +327,7 @@ def check(path: Path, entry: FileEntry, progress: Progress = silent) -> str:
         kind = TruncatedError if size < entry.size else ChecksumError
         published = f"the published {entry.name} has {entry.size} bytes"
         raise kind(published, path=path, offset=min(size, entry.size), value=size)
-    found = sha256_of(path, progress)
+    found = sha256_of(path)
     if entry.sha256 is not None and found != entry.sha256:
         published = f"the published {entry.name} has SHA-256 {entry.sha256}"
         raise ChecksumError(published, path=path, value=found)
@@ -370,53 +338,43 @@ def check(path: Path, entry: FileEntry, progress: Progress = silent) -> str:
 
 
 @contextmanager
-def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file while it is made, in a folder that is created if needed.
 
     A process that ends frees its locks. Waits for another process while that gives signs of life,
-    and up to `patience` seconds for the next one.
+    and up to a minute for the next one.
 
     Raises:
         StorageError: the folder cannot be written.
         FetchError: another process holds the lock, but has stopped.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
-    with _storing(path):
+    with storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            progress(path.name, note="waiting for another process that makes the file")
-            _wait(lock, path.name, patience)
-    ended = threading.Event()
-
-    def beat() -> None:
-        while not ended.wait(_BEAT):
-            with suppress(OSError):
-                os.utime(lock.lock_file)
-
-    threading.Thread(target=beat, name="ecnas-lock", daemon=True).start()
-    try:
-        yield
-    finally:
-        ended.set()
-        lock.release()
-
-
-def _wait(lock: FileLock, name: str, patience: float) -> None:
-    """Acquire a lock that another process holds, whose signs of life are the file's times."""
-    seen, since = 0, time.monotonic()
-    while True:
-        try:
-            lock.acquire(timeout=min(1.0, patience), poll_interval=0.1)
-            return
-        except Timeout as error:
+            listener()(path.name, note="waiting for another process that makes the file")
+        while not lock.is_locked:
             beat = os.stat(lock.lock_file).st_mtime_ns
-            if beat != seen:
-                seen, since = beat, time.monotonic()
-            elif time.monotonic() - since > patience:
-                message = f"the process that makes {name} gives no sign of life in {patience:g} s"
-                raise FetchError(message, remedy=f"end it; its lock is {lock.lock_file}") from error
+            try:
+                lock.acquire(timeout=_PATIENCE_S, poll_interval=0.1)
+            except Timeout as error:
+                if os.stat(lock.lock_file).st_mtime_ns == beat:
+                    who = f"the process that makes {path.name}"
+                    message = f"{who} gives no sign of life in {_PATIENCE_S:g} s"
+                    remedy = f"end it; its lock is {lock.lock_file}"
+                    raise FetchError(message, remedy=remedy) from error
+
+    def beat_once() -> None:
+        with suppress(OSError):
+            os.utime(lock.lock_file)
+
+    try:
+        with _every(_BEAT, beat_once):
+            yield
+    finally:
+        lock.release()
 
 
 # -- published files ------------------------------------------------------------------------------
@@ -430,10 +388,8 @@ def downloads_folder() -> Path:
 def fetch(
     entry: FileEntry,
     *,
-    progress: Progress = silent,
     unverified: bool = False,
     download: bool = True,
-    limits: Limits | None = None,
 ) -> Path:
     """Path of a published file on this machine, fetched if needed and checked.
 
@@ -442,11 +398,9 @@ def fetch(
 
     Args:
         entry: the file.
-        progress: progress listener.
         unverified: accept a file without a published checksum. Its SHA-256 is recorded beside
             it, and from then on no other file is accepted.
         download: whether the file may be downloaded.
-        limits: timeouts and numbers of tries.
 
     Raises:
         FetchError: the file could not, or must not, be downloaded.
@@ -457,29 +411,29 @@ def fetch(
         message = f"no checksum of {entry.name} is published, so it cannot be verified"
         raise FetchError(message, remedy="accept and record its SHA-256 with --unverified")
     final = downloads_folder() / entry.name
-    if _usable(final, entry, progress):
+    if _usable(final, entry):
         return final
     source = source_of(entry)
     if isinstance(source, Path):
-        _accept(source, entry, progress)
+        _accept(source, entry)
         return source
     if not download:
         state = "damaged" if is_file(final) else "not on this machine"
         remedy = f"fetch it with: ecnas data fetch {entry.name}"
         raise FetchError(f"{entry.name} is {state}", remedy=remedy)
-    with locked(final, progress):
-        if not _usable(final, entry, progress):  # another process may have fetched it meanwhile
+    with locked(final):
+        if not _usable(final, entry):  # another process may have fetched it meanwhile
             if is_file(final):
-                progress(entry.name, note=f"{final} is damaged: fetching it again")
-            _download(source, entry, final, progress, limits or Limits())
+                listener()(entry.name, note=f"{final} is damaged: fetching it again")
+            _download(source, entry, final)
     return final
 
 
-def _usable(path: Path, entry: FileEntry, progress: Progress) -> bool:
+def _usable(path: Path, entry: FileEntry) -> bool:
     """Whether a file is there and undamaged."""
     with suppress(FormatError):
         if is_file(path):
-            _accept(path, entry, progress)
+            _accept(path, entry)
             return True
     return False
 
@@ -496,21 +450,19 @@ def local_copy(entry: FileEntry) -> Path | None:
     return source if isinstance(source, Path) and is_file(source) else None
 
 
-def _download(
-    address: str, entry: FileEntry, final: Path, progress: Progress, limits: Limits
-) -> None:
+def _download(address: str, entry: FileEntry, final: Path) -> None:
     """Download a file, check it and give it its name; the caller holds the lock."""
     part = final.with_name(final.name + ".part")
     for again in (True, False):
-        transfer = Transfer(entry, address, part, progress, limits)
+        transfer = Transfer(entry, address, part)
         try:
             transfer.run()
         except KeyboardInterrupt:
             note = f"stopped; {part} is kept, and the same command goes on from there"
-            progress(entry.name, note=note)
+            listener()(entry.name, note=note)
             raise
         try:
-            _accept(part, entry, progress)
+            _accept(part, entry)
             break
         except FormatError as error:
             transfer.forget()
@@ -518,8 +470,8 @@ def _download(
             if not (again and transfer.resumed):
                 message = f"{address} sent another file: {error}"
                 raise ChecksumError(message, remedy="try later, or set ECNAS_MIRROR") from error
-            progress(entry.name, note="the parts do not fit together: from the start")
-    with _storing(final):
+            listener()(entry.name, note="the parts do not fit together: from the start")
+    with storing(final):
         # On disk before it takes its name: a crash must not leave an empty file under it.
         with part.open("rb+") as file:
             os.fsync(file.fileno())
@@ -527,13 +479,13 @@ def _download(
     transfer.forget()
 
 
-def _accept(path: Path, entry: FileEntry, progress: Progress) -> None:
+def _accept(path: Path, entry: FileEntry) -> None:
     """Compare a file with the published checksum or, without one, the recorded one.
 
     Raises:
         FormatError: it differs.
     """
-    found = check(path, entry, progress)
+    found = check(path, entry)
     if entry.sha256 is not None:
         return
     record = downloads_folder() / f"{entry.name}.sha256"
@@ -548,4 +500,4 @@ def _accept(path: Path, entry: FileEntry, progress: Progress) -> None:
         message = f"the {entry.name} accepted before has SHA-256 {recorded}"
         remedy = f"if this file is right, remove {record}"
         raise ChecksumError(message, path=path, value=found, remedy=remedy)
-    progress(entry.name, note=f"not verified; SHA-256 {found}, recorded in {record}")
+    listener()(entry.name, note=f"not verified; SHA-256 {found}, recorded in {record}")

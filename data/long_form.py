@@ -13,8 +13,8 @@ import codecs
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
 from hashlib import sha256
 from itertools import chain, islice
 from os import PathLike
@@ -25,8 +25,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.cell import INPUT, OUTPUT, Cell
-from naslib_ecnas.data.assemble import Assembler, Source, cell_rows, check_hashes, opened, say
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.assemble import (
+    Assembler,
+    Source,
+    cell_rows,
+    check_hashes,
+    opened,
+    say,
+)
 from naslib_ecnas.data.table import MOST, Columns
 from naslib_ecnas.errors import (
     ChecksumError,
@@ -39,27 +46,20 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of
-from naslib_ecnas.progress import listener
+from naslib_ecnas.progress import BYTES, listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
+from naslib_ecnas.topologies import MAX_VERTICES
 
 #: The columns that identify a training; the first two are texts.
 _KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
 _COMMENT = "# provenance: "  # start of the first line of a CSV file
 _METADATA = b"naslib_ecnas"  # key in the metadata of a Parquet file
 _LINES = 1 << 16  # lines written or read at a time; as texts, they take some fifty megabytes
-_PIECE = 1 << 20  # bytes read at a time
 _LONGEST = 1 << 13  # characters of a line; one with all metrics has a third
 _LONGEST_HEADER = 1 << 25
 _TEXT = 512  # most characters of the text of a cell
 
-#: Encodings by the mark at the start of files from some spreadsheets.
-_MARKS = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
 _NUMBER = frozenset("0123456789+-.eE")
 #: Texts for a missing value, in lower case.
 _MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"))
@@ -120,59 +120,6 @@ def _parsed(header: str | bytes, source: Source) -> _About:
         raise source.fault(f"the header is not as this package writes it: {error}") from error
 
 
-# -- cells as texts -------------------------------------------------------------------------------
-
-
-def _texts_of(rows: NDArray[np.int32]) -> list[str]:
-    """(n,) texts of the cells of (n,) rows, equal to `str` of each cell."""
-    table = topologies()
-    topology = table.row_topology[rows]
-    numbers = topology.tolist(), table.vertices[topology].tolist(), table.row_ops[rows].tolist()
-    return [f"{_bits(t)}:{_operations(v, ops)}" for t, v, ops in zip(*numbers, strict=True)]
-
-
-@cache
-def _bits(topology: int) -> str:
-    """A topology's matrix, row by row."""
-    table = topologies()
-    return str(Cell.from_row(int(table.row_of[table.first[topology]]))).partition(":")[0]
-
-
-@cache
-def _operations(vertices: int, number: int) -> str:
-    """The operations of packed labels, whose digits in base 3 are the labels."""
-    labels = (number // 3**slot % 3 for slot in reversed(range(vertices - 2)))
-    return ",".join((INPUT, *(OPERATIONS[label] for label in labels), OUTPUT))
-
-
-def _rows_of(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
-    """(n,) rows of (n,) texts; those of the usual form are looked up together.
-
-    Raises:
-        FormatError: a text does not describe a cell.
-    """
-    rows = cell_rows([(bits, ops) for bits, _, ops in (text.partition(":") for text in texts)])
-    for place in np.flatnonzero(rows < 0).tolist():  # any other form that `Cell` accepts
-        try:
-            rows[place] = Cell(texts[place]).row
-        except InvalidCellError as error:
-            raise source.fault(f"a line has no valid cell: {error}") from error
-    return rows
-
-
-def _rows_of_hashes(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
-    """(n,) rows of (n,) hashes.
-
-    Raises:
-        FormatError: a text is not the hash of a cell.
-    """
-    space = Space(MAX_VERTICES)
-    try:
-        return np.array([space.row_of_hash(text.strip()) for text in texts], dtype=np.int32)
-    except UnknownCellError as error:
-        raise source.fault(f"a line has no valid cell: {error}") from error
-
-
 # -- between columns of a table and lines ---------------------------------------------------------
 
 
@@ -185,15 +132,33 @@ def _to_lines(columns: Columns) -> Iterator[dict[str, Any]]:
     progress(task, 0, n_cells, unit="cells")
     for start in range(0, n_cells, step):
         rows = columns.rows[start : start + step]
-        hashes = hashes_of(rows).tolist()
+        cells, hashes = map(str, map(Cell.from_row, rows.tolist())), hashes_of(rows).tolist()
         yield {
-            "cell": [text for text in _texts_of(rows) for _ in range(each)],
+            "cell": [text for text in cells for _ in range(each)],
             "nasbench_hash": [text for text in hashes for _ in range(each)],
             "epochs": np.tile(np.repeat(np.array(columns.budgets), n_repeats), len(rows)),
             "repeat": np.tile(np.arange(n_repeats), len(rows) * n_budgets),
             **{name: v[start : start + step].ravel() for name, v in columns.values.items()},
         }
         progress(task, start + len(rows), n_cells, unit="cells")
+
+
+def _rows_of(texts: Sequence[str], are_hashes: bool, source: Source) -> NDArray[np.int32]:
+    """(n,) rows of (n,) texts of cells or hashes; cells of the usual form are looked up together.
+
+    Raises:
+        FormatError: a text does not describe a cell.
+    """
+    space, rows = Space(MAX_VERTICES), np.full(len(texts), -1, dtype=np.int32)
+    if not are_hashes:
+        rows = cell_rows([(bits, ops) for bits, _, ops in (text.partition(":") for text in texts)])
+    try:
+        for place in np.flatnonzero(rows < 0).tolist():
+            text = texts[place]
+            rows[place] = space.row_of_hash(text.strip()) if are_hashes else Cell(text).row
+    except (InvalidCellError, UnknownCellError) as error:
+        raise source.fault(f"a line has no valid cell: {error}") from error
+    return rows
 
 
 def _from_lines(parts: Iterable[Lines], about: _About, source: Source) -> Columns:
@@ -209,14 +174,12 @@ def _from_lines(parts: Iterable[Lines], about: _About, source: Source) -> Column
         keys = {key: _whole(lines[key], key, source) for key in _KEYS[2:] if key in lines}
         if np.any(keys["epochs"] < 1):
             raise source.fault("a training budget must be at least 1 epoch")
-        rows_of, texts = _rows_of, lines.get("cell")
-        if texts is None:
-            rows_of, texts = _rows_of_hashes, lines["nasbench_hash"]
-        texts = [text if isinstance(text, str) else str(text) for text in texts]
+        key = "cell" if "cell" in lines else "nasbench_hash"
+        texts = [text if isinstance(text, str) else str(text) for text in lines[key]]
         new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, rows_of(new, source).tolist(), strict=True))
+        known.update(zip(new, _rows_of(new, key != "cell", source).tolist(), strict=True))
         rows = np.fromiter((known[text] for text in texts), np.int32, len(texts))
-        hashes = lines.get("nasbench_hash", ()) if "cell" in lines else ()
+        hashes = lines.get("nasbench_hash", ()) if key == "cell" else ()
         stated = [i for i, text in enumerate(hashes) if str(text).lower() not in _MISSING]
         check_hashes(rows[stated], [str(hashes[i]) for i in stated], lambda _: source)
         metrics = {metric: lines[metric] for metric in lines if metric not in _KEYS}
@@ -240,7 +203,7 @@ def _from_lines(parts: Iterable[Lines], about: _About, source: Source) -> Column
 
 def _whole(column: Any, key: str, source: Source) -> NDArray[np.int32]:
     array = np.asarray(column)
-    whole = array.dtype.kind in "iuf" and (array >= 0) & (array < MOST) & (array % 1 == 0)
+    whole = array.dtype.kind in "iuf" and (array >= 0) & (array < MOST) & (array == np.floor(array))
     if not np.all(whole):
         raise source.fault(f"the column {key} must hold whole numbers from 0 to {MOST - 1}")
     return array.astype(np.int32)
@@ -302,9 +265,10 @@ def read_csv(path: str | PathLike[str]) -> Columns:
         ChecksumError: the lines have not the SHA-256 that the header says.
         FormatError: it is not such a table.
     """
-    source, header = Source(str(path), None), "{}"
+    source, header = Source(path), "{}"
     with opened(path) as file:
-        lines, line = _lines(file, source), ""
+        text = io.TextIOWrapper(file, _encoding(file.peek(2)), newline="")
+        lines, line = _lines(text, source), ""
         for line in lines:
             if line.startswith(_COMMENT):
                 header = line.removeprefix(_COMMENT)
@@ -317,7 +281,7 @@ def read_csv(path: str | PathLike[str]) -> Columns:
         reader = csv.reader(chain([line], lines), strict=True, delimiter=delimiter)
         about = _parsed(header, source)
         try:
-            columns = _from_lines(_csv_parts(reader, names, source), about, source)
+            columns = _from_lines(_csv_parts(reader, names, text, source), about, source)
         except csv.Error as error:
             raise source.fault(f"the file is not CSV: {error}") from error
     _check_digest(header, columns, source)
@@ -326,16 +290,14 @@ def read_csv(path: str | PathLike[str]) -> Columns:
 
 def is_csv(head: bytes) -> bool:
     """Whether a file with these first bytes is a table as CSV."""
-    encoding, start = _encoding(head)
-    text = head[start:].decode(encoding, "replace").lstrip("\r\n")
+    text = head.decode(_encoding(head), "replace").lstrip("\r\n")
     line = next(iter(text[:_LONGEST].splitlines()), "")
     return line.startswith("#") or _columns_in(line) is not None
 
 
-def _encoding(head: bytes) -> tuple[str, int]:
-    """The encoding of a file with these first bytes, and the length of the mark that says so."""
-    mark = next((mark for mark in _MARKS if head.startswith(mark)), b"")
-    return _MARKS.get(mark, "utf-8"), len(mark)
+def _encoding(head: bytes) -> str:
+    """The encoding of a file with these first bytes; some spreadsheets put a mark at the start."""
+    return "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _columns_in(line: str) -> tuple[str, list[str]] | None:
@@ -350,32 +312,28 @@ def _columns_in(line: str) -> tuple[str, list[str]] | None:
     return None
 
 
-def _lines(file: io.BufferedReader, source: Source) -> Iterator[str]:
-    """The lines of a file as texts, with their ends."""
-    encoding, start = _encoding(file.peek(3))
-    file.read(start)
-    decoder = codecs.getincrementaldecoder(encoding)()
-    rest, piece, longest = "", b" ", _LONGEST_HEADER
-    while piece:
-        piece = file.read(_PIECE)
-        kept = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(piece, final=not piece)
-        except UnicodeDecodeError as error:
-            place = Source(source.path, start - kept + error.start)
-            raise place.fault(f"the file is not {error.encoding.upper()}") from error
-        start += len(piece)
-        found = io.StringIO(rest + text, newline="").readlines()
-        rest = found.pop() if found and piece else ""  # it may go on in the next piece
-        for line in [*found, rest]:
-            longest = longest if line.startswith("#") else _LONGEST
+def _lines(text: io.TextIOWrapper[io.BufferedReader], source: Source) -> Iterator[str]:
+    """The lines of a file, with their ends."""
+    try:
+        while line := text.readline(_LONGEST_HEADER + 1):
+            longest = _LONGEST_HEADER if line.startswith("#") else _LONGEST
             if len(line) > longest:
                 raise source.fault(f"a line must have at most {longest} characters")
-        yield from found
+            yield line
+    except UnicodeDecodeError as error:
+        place = Source(source.path, text.buffer.tell() - len(error.object) + error.start)
+        raise place.fault(f"the file is not {error.encoding.upper()}") from error
 
 
-def _csv_parts(reader: Iterator[list[str]], names: list[str], source: Source) -> Iterator[Lines]:
+def _csv_parts(
+    reader: Iterator[list[str]],
+    names: list[str],
+    text: io.TextIOWrapper[io.BufferedReader],
+    source: Source,
+) -> Iterator[Lines]:
     """Columns of CSV, whose first line is skipped, some thousand lines at a time."""
+    progress, task = listener(), f"reading {Path(text.name).name}"
+    size = os.fstat(text.fileno()).st_size
     done = len(next(reader, [])[:1])
     while lines := list(islice(reader, _LINES)):
         for number, line in enumerate(lines, done + 1):
@@ -389,6 +347,7 @@ def _csv_parts(reader: Iterator[list[str]], names: list[str], source: Source) ->
             for name, texts in columns
             if name not in _INDEX
         }
+        progress(task, text.buffer.tell(), size, unit=BYTES)
 
 
 def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[np.float64]:
@@ -450,20 +409,15 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
         FormatError: it is not such a table.
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
-    source = Source(str(path), None)
+    source = Source(path)
     errors = (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError)
-    with opened(path, report=False) as file:
+    with opened(path) as file:
         try:
-            found = parquet.ParquetFile(file)
-            _check_parquet(found, source)
-            schema, types = found.schema_arrow, pyarrow.types
-            texts = [n for n in schema.names if types.is_string(schema.field(n).type)]
+            names = parquet.read_schema(file).names
             table = parquet.ParquetFile(
-                file,
-                metadata=found.metadata,
-                read_dictionary=texts,
-                page_checksum_verification=True,
+                file, read_dictionary=names, page_checksum_verification=True
             )
+            _check_parquet(table, source)
             held = (table.schema_arrow.metadata, table.metadata.metadata)
             header, again = ((each or {}).get(_METADATA, b"{}") for each in held)
             if header != again:

@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.assemble import (
-    NOWHERE,
     UNSTATED,
     Assembler,
     At,
@@ -54,7 +53,7 @@ from naslib_ecnas.data.tfrecord import (
     read_frames,
     write_frames,
 )
-from naslib_ecnas.errors import check_types
+from naslib_ecnas.errors import FormatError, check_types
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.provenance import Provenance
@@ -79,13 +78,13 @@ _MOST_LAYOUTS = 64  # of a batch that are looked for in all of its messages
 
 @dataclass(frozen=True, eq=False)
 class Message:
-    """The fields of a kind of message by number: names of values, or messages themselves.
+    """The fields of a kind of message, numbered from 1: names of values, or messages themselves.
 
     A value is kept if its name is a metric's. The names of a repeated message contain `{}`, which
     stands for one of its labels.
     """
 
-    fields: Mapping[int, str | Message]
+    fields: tuple[str | Message, ...]
     labels: tuple[str, ...] = ("",)
     """For each time that the message may occur."""
     origin: Provenance = _UNKNOWN
@@ -93,7 +92,7 @@ class Message:
 
     def names(self) -> Iterator[str]:
         """Names of all values."""
-        for known in self.fields.values():
+        for known in self.fields:
             names = [known] if isinstance(known, str) else known.names()
             yield from (name.format(label) for name in names for label in self.labels)
 
@@ -103,75 +102,71 @@ class Message:
         return frozenset(METRICS).intersection(self.names())
 
 
-def _numbered(*known: str | Message) -> dict[int, str | Message]:
-    return dict(enumerate(known, 1))
-
-
 def _evaluation(*names: str) -> Message:
     every = ("epoch", "training_time_s", "train_accuracy", "validation_accuracy", "test_accuracy")
-    return Message(_numbered(*(f"{{}}{name}" for name in (*every, *names))), _PREFIXES)
+    return Message(tuple(f"{{}}{name}" for name in (*every, *names)), _PREFIXES)
 
 
 def _devices(sort: str) -> Message:
     """Mean power, energy and names of the devices of a sort, in messages of one value each."""
     names = (f"{sort}{{}}_power_w", f"{sort}{{}}_energy_j", f"{sort}{{}} device")
     labels = ("", *map(str, range(1, 16)))
-    return Message(_numbered(*(Message({1: name}, labels) for name in names)))
+    return Message(tuple(Message((name,), labels) for name in names))
 
 
 NASBENCH = Message(
-    _numbered(_evaluation("checkpoint path"), _PARAMETERS, "total_time_s"),
+    (_evaluation("checkpoint path"), _PARAMETERS, "total_time_s"),
     origin=NASBENCH_PROVENANCE,
 )
 _WINDOW = ("energy_kwh", "co2_g", "carbon_intensity_g_per_kwh", "started_unix_s", "stopped_unix_s")
 _PREDICTED = ("energy_kwh", "co2_g", "time_s", "carbon_intensity_g_per_kwh")
 _TOTAL = ("time_s", "energy_kwh", "co2_g", "started_unix_s", "stopped_unix_s")
 ECNAS = Message(
-    _numbered(
+    (
         _evaluation(*_WINDOW, *(f"predicted_{name}" for name in _PREDICTED), "checkpoint path"),
         _PARAMETERS,
         *(f"total_{name}" for name in (*_TOTAL, "carbon_intensity_g_per_kwh")),
-        Message(_numbered(_devices("gpu"), _devices("cpu"))),
+        Message((_devices("gpu"), _devices("cpu"))),
     )
 )
 
 
 def _leaves(
-    message: bytes, kind: Message, source: Source, seen: Counter[Message], whole: Field, label: str
+    message: bytes,
+    kind: Message,
+    source: Source,
+    seen: Counter[Message],
+    span: tuple[int, int | None] = (0, None),
+    label: str = "",
 ) -> Iterator[tuple[str, Field]]:
-    """The values in a field of a message with their names; unknown ones are named "".
+    """The values in a message, or in a part of it, with their names; unknown ones are named "".
 
     Messages that occur twice are merged, as protocol buffers demand: `seen` counts over all.
+
+    Raises:
+        FormatError: there are too many, or one is not written as its name demands.
     """
-    found = list(islice(fields(message, whole.start, whole.stop, source), _MOST_FIELDS + 1))
+    found = list(islice(fields(message, source, *span), _MOST_FIELDS + 1))
     if len(found) > _MOST_FIELDS:
         raise source.fault(f"a message must have at most {_MOST_FIELDS} fields")
     for one in found:
-        known = kind.fields.get(one.number, "")
+        known = kind.fields[one.number - 1] if one.number <= len(kind.fields) else ""
+        name = known.format(label) if isinstance(known, str) else "message"
+        text = name.endswith(("_unix_s", "path", "device", "message"))
+        expected = VARINT if name == _PARAMETERS else LENGTH if text else FIXED64
+        if name and one.wire_type != expected:
+            error = f"the field {name!r} must have wire type {expected}"
+            remedy = "NAS-Bench-101's and EC-NAS's messages differ: read each as what it is"
+            raise source.fault(error, value=one.wire_type, remedy=remedy)
         if isinstance(known, str):
-            yield known.format(label), one
+            yield name, one
             continue
-        _check_type(one, "message", source)
         place = seen[known]
         seen[known] += 1
         if known.labels is _PREFIXES:  # a single evaluation is the final one
             place += len(_PREFIXES) - sum(other.number == one.number for other in found)
         inner = known.labels[place] if place < len(known.labels) else "?"
-        yield from _leaves(message, known, source, seen, one, inner)
-
-
-def _wire_type(name: str) -> int:
-    """How a value of this name is written."""
-    text = name.endswith(("_unix_s", "path", "device", "message"))
-    return VARINT if name == _PARAMETERS else LENGTH if text else FIXED64
-
-
-def _check_type(value: Field, name: str, source: Source) -> None:
-    """Raise FormatError if a value is not written as its name demands."""
-    if name and value.wire_type != _wire_type(name):
-        message = f"the field {name!r} must have wire type {_wire_type(name)}"
-        remedy = "NAS-Bench-101's and EC-NAS's messages differ: read each as what it is"
-        raise source.fault(message, value=value.wire_type, remedy=remedy)
+        yield from _leaves(message, known, source, seen, (one.start, one.stop), inner)
 
 
 def _layout(
@@ -187,25 +182,21 @@ def _layout(
     Raises:
         FormatError: it is not a message of this kind.
     """
-    whole = Field(0, LENGTH, 0, len(message))
-    evaluations = sum(one.number == 1 for one in fields(message, source=source))
+    evaluations = sum(one.number == 1 for one in fields(message, source))
     if evaluations not in (1, 3):
         expected = "a training must have 1 evaluation (at its end) or 3 (start, halfway, end)"
         raise source.fault(expected, value=evaluations)
     shared = np.full(len(message), 0xFF, dtype=np.uint8)
     places: dict[str, slice] = {}
     devices: dict[str, list[str]] = defaultdict(list)
-    for name, leaf in _leaves(message, kind, source, Counter(), whole, ""):
+    for name, leaf in _leaves(message, kind, source, Counter()):
         place = slice(leaf.start, leaf.stop)
-        _check_type(leaf, name, source)
         if name.endswith(" device"):
             devices[name[:3]].append(message[place].decode("utf-8", "replace"))
             continue
         shared[place] = 0x80 if leaf.wire_type == VARINT else 0
         if name in kind.metrics or name == _PARAMETERS:
             places[name] = place
-            if name.endswith("_unix_s") and leaf.stop - leaf.start != len(_TIME):
-                to_seconds(message[place].decode("latin-1"), source)
     return shared, places, devices
 
 
@@ -231,31 +222,24 @@ def _decoded(
             first, layouts = int(left[0]), layouts + 1
             shared, found, names = _layout(messages[first], kind, at(first))
             fixed = np.flatnonzero(shared)
-            part, places, others = block[:1], left[:1], slice(1, None)
-            if layouts <= _MOST_LAYOUTS:
-                same = ((block[:, fixed] ^ block[0, fixed]) & shared[fixed] == 0).all(axis=1)
-                part, places = (block, left) if same.all() else (block[same], left[same])
-                others = ~same
+            looked = block[: None if layouts <= _MOST_LAYOUTS else 1, fixed]
+            same = np.zeros(len(left), dtype=bool)
+            same[: len(looked)] = ((looked ^ looked[0]) & shared[fixed] == 0).all(axis=1)
+            places, part = left[same], block if same.all() else block[same]
             for name, place in found.items():
                 raw = np.ascontiguousarray(part[:, place])
-                if name == _PARAMETERS:
-                    parameters[places] = _whole_numbers(raw)
+                if name == _PARAMETERS:  # a varint; negative numbers are written as 64 bits
+                    shifts = np.arange(0, 7 * raw.shape[1], 7, dtype=np.uint64)
+                    bits = (raw & 0x7F).astype(np.uint64) << shifts
+                    parameters[places] = bits.sum(axis=1, dtype=np.uint64).view(np.int64)
                 elif name.endswith("_unix_s"):
-                    values[name][places] = _many_seconds(raw, at, places)
+                    values[name][places] = to_seconds(raw, at, places.tolist())
                 else:
                     values[name][places] = raw.view("<f8")[:, 0]
             for sort, each in names.items():
                 devices[sort][", ".join(each)] = None
-            left, block = left[others], block[others]
+            left, block = left[~same], block[~same]
     return dict(values), parameters
-
-
-def _whole_numbers(raw: Bytes) -> NDArray[np.int64]:
-    """(n,) values of (n, width) varints; negative numbers are written as 64 bits."""
-    shifts = np.arange(0, 7 * raw.shape[1], 7, dtype=np.uint64)
-    bits = (raw & 0x7F).astype(np.uint64) << shifts
-    values: NDArray[np.int64] = bits.sum(axis=1, dtype=np.uint64).view(np.int64)
-    return values
 
 
 def _encoded(kind: Message, values: Mapping[str, float | bytes], label: str = "") -> bytes:
@@ -264,7 +248,7 @@ def _encoded(kind: Message, values: Mapping[str, float | bytes], label: str = ""
     It has three evaluations, as the official readers expect, even if they are empty.
     """
     out = []
-    for number, known in kind.fields.items():
+    for number, known in enumerate(kind.fields, 1):
         if isinstance(known, str):
             value = values.get(known.format(label))
             parts = [] if value is None else [value]
@@ -286,33 +270,31 @@ _TIME = np.frombuffer(b"0000-00-00 00:00:00", dtype=np.uint8)
 _YEAR_1 = -62_135_596_800
 
 
-def to_seconds(text: str, source: Source = NOWHERE) -> float:
-    """Seconds since 1970 of a text such as `2022-05-29 06:03:58`.
+def to_seconds(texts: Bytes, at: At, places: Sequence[int]) -> Values:
+    """(n,) seconds since 1970 of n texts such as `2022-05-29 06:03:58`, as (n, width) characters.
 
     Raises:
-        FormatError: the text is not a time of this form.
+        FormatError: a text is not a time of this form; `at` of its place locates it.
     """
-    with suppress(ValueError):
-        moment = datetime.fromisoformat(text)
-        if moment.isoformat(sep=" ") == text and len(text) == len(_TIME):
-            return (moment - _EPOCH).total_seconds()
-    raise source.fault("a time must be written YYYY-mm-dd HH:MM:SS", value=text)
+    seconds = _seconds(texts)
+    if seconds is None:
+        i = next(i for i in range(len(texts)) if _seconds(texts[i : i + 1]) is None)
+        message = "a time must be written YYYY-mm-dd HH:MM:SS"
+        raise at(places[i]).fault(message, value=texts[i].tobytes())
+    return seconds
 
 
-def _many_seconds(raw: Bytes, at: At, places: NDArray[np.intp]) -> Values:
-    """`to_seconds` of (n, 19) characters, of records `places`."""
-    digits = (raw >= ord("0")) & (raw <= ord("9"))
-    if (np.where(digits, _TIME[0], raw) == _TIME).all():
+def _seconds(texts: Bytes) -> Values | None:
+    """What `to_seconds` returns; None if one is no time."""
+    digits = (texts >= ord("0")) & (texts <= ord("9"))
+    if texts.shape[1] == len(_TIME) and (np.where(digits, ord("0"), texts) == _TIME).all():
         with suppress(ValueError):
-            seconds = raw.view("S19")[:, 0].astype("M8[s]").astype(np.float64)
-            if seconds.min() >= _YEAR_1:
-                return seconds
-    texts = [row.tobytes().decode("latin-1") for row in raw]
-    pairs = zip(texts, places.tolist(), strict=True)
-    return np.array([to_seconds(text, at(place)) for text, place in pairs])
+            seconds = texts.view("S19")[:, 0].astype("M8[s]").astype(np.float64)
+            return seconds if seconds.min() >= _YEAR_1 else None
+    return None
 
 
-def from_seconds(seconds: float, source: Source = NOWHERE) -> str:
+def from_seconds(seconds: float, source: Source) -> str:
     """The inverse of `to_seconds`.
 
     Raises:
@@ -334,26 +316,22 @@ _decode_row = msgspec.json.Decoder(_Row).decode
 
 
 def _parsed(
-    records: Sequence[bytes], offsets: Sequence[int], path: str
+    path: str | PathLike[str], records: Sequence[bytes], offsets: Sequence[int]
 ) -> tuple[list[_Row], list[bytes]]:
-    """The rows (hash, epochs, bits, operations, base64) and messages of the records of a file."""
+    """The rows (hash, epochs, bits, operations, base64) and messages of n records."""
+    rows: list[_Row] = []
     try:
-        rows = [_decode_row(data) for data in records]
+        rows += map(_decode_row, records)
         texts = [row[4].replace("\n", "") for row in rows]
         return rows, msgspec.convert(texts, list[bytes])
     except ValueError as error:
         for data, offset in zip(records, offsets, strict=True) if len(records) > 1 else ():
-            _parsed([data], [offset], path)  # raises for the first one that is malformed
+            _parsed(path, [data], [offset])  # raises for the first one that is malformed
         message = f"a row must be {_FORM} ({error})"
-        raise _at(path, offsets, 0).fault(message, value=records[0]) from error
+        raise Source(path, offsets[0]).fault(message, value=records[0]) from error
 
 
-def read_trainings(
-    path: str | PathLike[str],
-    kind: Message,
-    *,
-    check_hashes: bool = False,
-) -> Columns:
+def read_trainings(path: str | PathLike[str], kind: Message) -> Columns:
     """Read a file of messages of a kind, `read_nasbench` or `read_ecnas`.
 
     Rows of the same cell and budget are its repeats, in the order of the file. The checksums,
@@ -364,33 +342,24 @@ def read_trainings(
     is NaN there. Emissions of 0 in every training were not recorded; such a column is left out,
     with a note in the attributes. The attributes `gpu` and `cpu` are the names of the devices.
 
-    Args:
-        path: the file.
-        kind: the kind of message.
-        check_hashes: compare all digits of the hashes of cells of more than five vertices, not only
-            the first eight.
-
     Raises:
         UnknownTableError: the file cannot be read.
         TruncatedError: it ends too early.
         ChecksumError: it is damaged.
         FormatError: anything else is wrong; the offset is the frame's.
     """
-    assembler = Assembler(Source(str(path), None))
+    assembler = Assembler(Source(path))
     digest = sha256()
     forms = np.zeros(len(Space(MAX_VERTICES)), dtype=np.int64)  # hashes of the texts of cells
     for offsets, records in read_batches(path, digest=digest):
-        at = partial(_at, str(path), offsets)
-        trainings, messages = _parsed(records, offsets, str(path))
+        at = partial(_at, path, offsets)
+        trainings, messages = _parsed(path, records, offsets)
         seen: dict[tuple[str, str, str], int] = {}
-        places = [
-            seen.setdefault((stated, bits, ops), i)
-            for i, (stated, _, bits, ops, _) in enumerate(trainings)
-        ]
-        firsts, which = np.unique(places, return_inverse=True)
-        first = partial(_at, str(path), [offsets[i] for i in firsts.tolist()])
+        which = [seen.setdefault((row[0], *row[2:4]), len(seen)) for row in trainings]
+        firsts = np.unique(which, return_index=True)[1]
+        first = partial(_at, path, [offsets[i] for i in firsts.tolist()])
         hashes, cells = [key[0] for key in seen], [key[1:] for key in seen]
-        distinct = rows_with_hashes(cells, hashes, first, whole=check_hashes)
+        distinct = rows_with_hashes(cells, hashes, first)
         marks = np.array([hash(cell) | 1 for cell in cells], dtype=np.int64)
         forms[distinct] = np.where(forms[distinct] == 0, marks, forms[distinct])
         for i in np.flatnonzero(forms[distinct] != marks).tolist():
@@ -400,11 +369,11 @@ def read_trainings(
         check_parameters(rows, parameters, at)
         budgets = np.array([row[1] for row in trainings], dtype=np.int32)
         assembler.add(rows, budgets, values, offsets=offsets)
-    return assembler.finish(replace(kind.origin, sha256=digest.hexdigest()), drop_zero_co2=True)
+    return assembler.finish(replace(kind.origin, sha256=digest.hexdigest()))
 
 
-def _at(path: str, offsets: Sequence[int], i: int) -> Source:
-    return Source(path, offsets[i], exact=False)
+def _at(path: str | PathLike[str], offsets: Sequence[int], i: int) -> Source:
+    return Source(path, offsets[i])
 
 
 def write_trainings(path: str | PathLike[str], columns: Columns, kind: Message) -> None:
@@ -419,7 +388,7 @@ def write_trainings(path: str | PathLike[str], columns: Columns, kind: Message) 
         StorageError: the folder cannot be written or the disk is full.
     """
     check_types(Columns, columns=columns)
-    source = Source(str(path), None)
+    source = Source(path)
     excess = sorted(set(columns.values) - kind.metrics)
     if excess:
         remedy = "leave them out, or write Parquet, CSV or a table instead"
@@ -458,13 +427,15 @@ def has_energy(path: str | PathLike[str]) -> bool:
     """Whether the first message of a file has fields that only EC-NAS's messages have.
 
     Raises:
-        FormatError: the first frame, row or message is malformed.
+        FormatError: the first frame or row is malformed.
     """
     for offset, data in read_frames(path):
-        (message,) = _parsed([data], [offset], str(path))[1]
-        whole, source = Field(0, LENGTH, 0, len(message)), _at(str(path), [offset], 0)
-        leaves = _leaves(message, NASBENCH, source, Counter(), whole, "")
-        return any(not name or one.wire_type != _wire_type(name) for name, one in leaves)
+        (message,) = _parsed(path, [data], [offset])[1]
+        try:
+            leaves = _leaves(message, NASBENCH, Source(path, offset), Counter())
+            return any(not name for name, _ in leaves)
+        except FormatError:
+            return True
     return False
 
 

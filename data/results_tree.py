@@ -39,42 +39,31 @@ from naslib_ecnas.topologies import MAX_VERTICES
 
 # -- what a file holds ----
 
-
-def _type(keys: Mapping[str, str]) -> type[msgspec.Struct]:
-    """The type of an object with the metrics that stand under these keys; each may be missing."""
-    kinds = {metric: str if metric.endswith("_unix_s") else float for metric in keys.values()}
-    fields = [(metric, kind | msgspec.UnsetType, msgspec.UNSET) for metric, kind in kinds.items()]
-    return msgspec.defstruct("Metrics", fields, rename={m: key for key, m in keys.items()})
-
-
-_EVALUATION = _type(
-    {
-        "epochs": "epoch",
-        "training_time": "training_time_s",
-        "train_accuracy": "train_accuracy",
-        "validation_accuracy": "validation_accuracy",
-        "test_accuracy": "test_accuracy",
-        "energy (kWh)": "energy_kwh",
-        "co2eq (g)": "co2_g",
-        "avg_intensity (gCO2/kWh)": "carbon_intensity_g_per_kwh",
-        "start_emission": "started_unix_s",
-        "stop_emission": "stopped_unix_s",
-        "predicted_energy (kWh)": "predicted_energy_kwh",
-        "predicted_co2eq (g)": "predicted_co2_g",
-        "predicted_training_time": "predicted_time_s",
-        "predicted_avg_intensity (gCO2/kWh)": "predicted_carbon_intensity_g_per_kwh",
-    }
-)
-_TOTAL = _type(
-    {
-        "total_time": "total_time_s",
-        "total_energy (kWh)": "total_energy_kwh",
-        "total_co2eq (g)": "total_co2_g",
-        "avg_intensity (gCO2/kWh)": "total_carbon_intensity_g_per_kwh",
-        "start_emission": "total_started_unix_s",
-        "stop_emission": "total_stopped_unix_s",
-    }
-)
+#: The metrics of an evaluation and of a whole training by their keys; each may be missing.
+_EVALUATION = {
+    "epochs": "epoch",
+    "training_time": "training_time_s",
+    "train_accuracy": "train_accuracy",
+    "validation_accuracy": "validation_accuracy",
+    "test_accuracy": "test_accuracy",
+    "energy (kWh)": "energy_kwh",
+    "co2eq (g)": "co2_g",
+    "avg_intensity (gCO2/kWh)": "carbon_intensity_g_per_kwh",
+    "start_emission": "started_unix_s",
+    "stop_emission": "stopped_unix_s",
+    "predicted_energy (kWh)": "predicted_energy_kwh",
+    "predicted_co2eq (g)": "predicted_co2_g",
+    "predicted_training_time": "predicted_time_s",
+    "predicted_avg_intensity (gCO2/kWh)": "predicted_carbon_intensity_g_per_kwh",
+}
+_TOTAL = {
+    "total_time": "total_time_s",
+    "total_energy (kWh)": "total_energy_kwh",
+    "total_co2eq (g)": "total_co2_g",
+    "avg_intensity (gCO2/kWh)": "total_carbon_intensity_g_per_kwh",
+    "start_emission": "total_started_unix_s",
+    "stop_emission": "total_stopped_unix_s",
+}
 
 
 class _Usage(msgspec.Struct):
@@ -100,13 +89,18 @@ class _Run(msgspec.Struct):
     power_without_colon: _Power | None = msgspec.field(name="avg_power_usages", default=None)
 
 
-def _values(data: Any, kind: type[msgspec.Struct], prefix: str, source: Source) -> dict[str, float]:
+def _values(
+    data: Mapping[str, Any], keys: Mapping[str, str], prefix: str, source: Source
+) -> dict[str, float]:
     """The metrics of an object; predictions are kept only of the last evaluation."""
-    return {
-        prefix + metric: to_seconds(value, source) if isinstance(value, str) else value
-        for metric, value in msgspec.structs.asdict(msgspec.convert(data, kind)).items()
-        if value is not msgspec.UNSET and prefix + metric in METRICS
-    }
+    named = {prefix + metric: data[key] for key, metric in keys.items() if key in data}
+    times = {name: value for name, value in named.items() if name.endswith("_unix_s")}
+    others = {n: value for n, value in named.items() if n in METRICS and n not in times}
+    values = msgspec.convert(others, dict[str, float])
+    for name, text in msgspec.convert(times, dict[str, str]).items():
+        characters = np.frombuffer(text.encode(), dtype=np.uint8)[None]
+        values[name] = to_seconds(characters, lambda _: source, [0]).item()
+    return values
 
 
 def _training(
@@ -185,16 +179,16 @@ def read_results_tree(folder: str | PathLike[str]) -> Columns:
         FormatError: the tree contains a link, or a file is not such a JSON document.
     """
     root = Path(folder)
-    digest, assembler = sha256(), Assembler(Source(str(root), None))
+    digest, assembler = sha256(), Assembler(Source(root))
     places: list[tuple[int, int, int]] = []  # row, epochs, repeat
     trainings: list[dict[str, float]] = []
     space = Space(MAX_VERTICES)
     cells: dict[str, int] = {}
     for path, (budget, prefix, key, repeat, _) in _files(root, 0):
-        source = Source(str(path), None)
+        source = Source(path)
         if not key.startswith(prefix):
             message = f"the folder of a cell must be in {key[:2]}"
-            raise Source(str(path.parents[1]), None).fault(message, value=prefix)
+            raise Source(path.parents[1]).fault(message, value=prefix)
         with reading(path):
             raw = read_bytes(path, most=_MAX_BYTES)
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(raw)}\0".encode() + raw)
@@ -215,7 +209,7 @@ def read_results_tree(folder: str | PathLike[str]) -> Columns:
     assembler.add(rows, budgets, values, repeats=repeats)
     name = printable(root.resolve().name)
     origin = Provenance("unknown", source=name, sha256=digest.hexdigest())
-    return assembler.finish(origin, name=name, drop_zero_co2=True)
+    return assembler.finish(origin, name=name)
 
 
 def _files(folder: Path, level: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
@@ -233,7 +227,7 @@ def _files(folder: Path, level: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
         if found is None:
             continue
         if path.is_symlink():
-            raise Source(str(path), None).fault("a link in a tree of results is not followed")
+            raise Source(path).fault("a link in a tree of results is not followed")
         if level == len(_LEVELS) - 1:
             yield path, (found[1],)
         elif path.is_dir():

@@ -324,9 +324,9 @@ class Table:
 
     def at_budget(self, name: str, budget: int) -> NDArray[np.float64]:
         """(cells, repeats) values of a metric at one budget, by the budget's position."""
-        array, factor = self._column(name)
+        at, factor = self._source(name)
         size = self._cells * self.repeats
-        part = array.part(budget * size, (budget + 1) * size)
+        part = self._file.arrays[at].part(budget * size, (budget + 1) * size)
         values = np.asarray(part.reshape(self.repeats, self._cells).T, dtype=np.float64)
         return values if factor == 1.0 else values * factor
 
@@ -334,14 +334,11 @@ class Table:
         """(n, repeats) values of a metric at one budget, at (n,) positions of cells."""
         return np.asarray(self.at_budget(name, budget)[positions])
 
-    def value(self, name: str, position: int, budget: int, repeat: int) -> float:
-        """One value, by positions of cell, budget and repeat; NaN if missing."""
-        array, factor = self._column(name)
-        found: float = array.at((budget * self.repeats + repeat) * self._cells + position)
-        return found * factor
-
     def record(self, position: int, budget: int, repeat: int) -> list[float]:
-        """All metrics of one training, in the order of `metrics`."""
+        """All metrics of one training, in the order of `metrics`; NaN where missing.
+
+        The training is given by the positions of its cell and budget and by its repeat.
+        """
         index = (budget * self.repeats + repeat) * self._cells + position
         block = index // BLOCK
         return self._scaled(
@@ -360,11 +357,6 @@ class Table:
             message = f"table {self.name} has no metric {name!r}, only {', '.join(self.metrics)}"
             raise UnknownMetricError(message, remedy=missing_metric_remedy(name))
         return self._sources[name]
-
-    def _column(self, name: str) -> tuple[StoredArray, float]:
-        """The array of the file and the factor of a column."""
-        at, factor = self._source(name)
-        return self._file.arrays[at], factor
 
     def verify(self) -> None:
         """Check every block of every column.

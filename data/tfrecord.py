@@ -11,7 +11,6 @@ See https://protobuf.dev/programming-guides/encoding/.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -20,24 +19,21 @@ from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
-from numpy.typing import NDArray
 
-from naslib_ecnas.data.assemble import NOWHERE, Source, opened
+from naslib_ecnas.data.assemble import Source, opened, pieces
 from naslib_ecnas.errors import ChecksumError, TruncatedError
 from naslib_ecnas.files import atomic_write
 
 # -- frames ----
 
 _HEADER, _FOOTER = 12, 4  # bytes before and after the data of a frame
-_CHUNK = 1 << 21  # bytes read at a time
 _MAX_DATA = 1 << 16  # most bytes of a frame's data; a row of a published file has under 1,024
 _TOO_LONG = f"a row must have at most {_MAX_DATA} bytes"
-_MASK_DELTA = 0xA282EAD8
-_GZIP = b"\x1f\x8b"
 
 
-def _masked(crc: int) -> int:
-    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+def _masked(crcs: Any) -> Any:
+    """The masked form of a checksum, or of an int64 array of them."""
+    return ((crcs >> 15 | crcs << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def frame(data: bytes) -> bytes:
@@ -45,18 +41,6 @@ def frame(data: bytes) -> bytes:
     length = struct.pack("<Q", len(data))
     sums = [struct.pack("<I", _masked(google_crc32c.value(part))) for part in (length, data)]
     return length + sums[0] + data + sums[1]
-
-
-class _Lengths(dict[bytes, int]):
-    """The lengths in the headers of frames; beyond any file if one is too large or damaged.
-
-    A file has few different headers, so each is checked once.
-    """
-
-    def __missing__(self, header: bytes) -> int:
-        length = int.from_bytes(header[:8], "little")
-        self[header] = length if is_framed(header) and length <= _MAX_DATA else 1 << 62
-        return self[header]
 
 
 def is_framed(head: bytes) -> bool:
@@ -76,48 +60,45 @@ def write_frames(path: str | PathLike[str], records: Iterable[bytes]) -> None:
     with atomic_write(Path(path)) as file:
         for data in records:
             if len(data) > _MAX_DATA:
-                raise Source(str(path), None).fault(_TOO_LONG, value=len(data))
+                raise Source(path).fault(_TOO_LONG, value=len(data))
             file.write(frame(data))
 
 
 def read_frames(path: str | PathLike[str]) -> Iterator[tuple[int, bytes]]:
-    """Byte offset and data of every frame of a file, both checksums checked.
-
-    Raises:
-        UnknownTableError: the file cannot be read.
-        TruncatedError: a frame reaches beyond the end of the file.
-        ChecksumError: bytes do not have their checksum.
-        FormatError: it is a gzip file, or a frame is larger than any row can be.
-    """
-    for offsets, records in read_batches(path, chunk=1 << 16):
+    """Byte offset and data of every frame of a file, as by `read_batches`."""
+    for offsets, records in read_batches(path):
         yield from zip(offsets, records, strict=True)
 
 
 def read_batches(
-    path: str | PathLike[str], *, digest: Any = None, chunk: int = _CHUNK
+    path: str | PathLike[str], *, digest: Any = None
 ) -> Iterator[tuple[list[int], list[bytes]]]:
-    """Offsets and data of a file's frames, as by `read_frames`, about `chunk` bytes at a time.
+    """Byte offsets and data of a file's frames, some megabytes at a time, both checksums checked.
 
     Takes a few times the memory of a batch, whatever lengths the frames claim. If `digest`, an
     object of `hashlib`, is given, it is updated with all bytes of the file.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: the file ends within a frame.
+        ChecksumError: bytes do not have their checksum.
+        FormatError: a frame is larger than any row can be.
     """
-    source = Source(str(path))
-    lengths = _Lengths()
+    lengths: dict[bytes, int] = {}  # a file has few different headers, so each is checked once
+    rest, begin = b"", 0
     with opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        rest, begin, missing = b"", 0, 0
-        # The rest of a large frame is read at once and not copied again and again.
-        while piece := file.read(max(chunk, missing)):
+        for piece in pieces(file):
             if digest is not None:
                 digest.update(piece)
-            buffer = rest + piece
-            if begin == 0 and buffer.startswith(_GZIP):
-                remedy = "unpack it first: gunzip < FILE > FILE.tfrecord"
-                raise source.fault("the file is packed with gzip", remedy=remedy)
-            records, stops, at, end = [], [], 0, len(buffer)
-            while (start := at + _HEADER) <= end:
-                stop = start + lengths[buffer[at:start]]
-                if stop + _FOOTER > end:
+            buffer, at = rest + piece, 0
+            records: list[bytes] = []
+            stops: list[int] = []
+            while (start := at + _HEADER) <= len(buffer):
+                header = buffer[at:start]
+                if header not in lengths:
+                    lengths[header] = _length(header, Source(path, begin + at))
+                stop = start + lengths[header]
+                if stop + _FOOTER > len(buffer):
                     break
                 records.append(buffer[start:stop])
                 stops.append(stop)
@@ -126,40 +107,26 @@ def read_batches(
                 offsets = [begin, *(begin + stop + _FOOTER for stop in stops[:-1])]
                 places = np.array(stops)[:, None] + np.arange(_FOOTER)
                 stated = np.frombuffer(buffer, dtype=np.uint8)[places].view("<u4")[:, 0]
-                _check(records, stated, offsets, source)
+                found = _masked(np.fromiter(map(google_crc32c.value, records), np.int64))
+                for i in np.flatnonzero(found != stated).tolist():
+                    message = f"the data of a frame must have the checksum {stated[i]:08x}"
+                    source, value = Source(path, offsets[i]), f"{found[i]:08x}"
+                    raise source.fault(message, kind=ChecksumError, value=value)
                 yield offsets, records
             rest, begin = buffer[at:], begin + at
-            missing = _missing(rest, source.at(begin), size - begin)
         if rest:
-            raise source.fault("the file ends within a frame", at=begin, kind=TruncatedError)
+            raise Source(path, begin).fault("the file ends within a frame", kind=TruncatedError)
 
 
-def _missing(rest: bytes, source: Source, left: int) -> int:
-    """How many bytes follow the first bytes of a frame, of the `left` bytes to the file's end."""
-    if len(rest) < _HEADER:
-        return 0
-    length = int.from_bytes(rest[:8], "little")
-    if not is_framed(rest):
+def _length(header: bytes, source: Source) -> int:
+    """The length in the header of a frame."""
+    if not is_framed(header):
         message = "the length of a frame does not have the checksum beside it"
         raise source.fault(message, kind=ChecksumError)
-    if _HEADER + length + _FOOTER > left:
-        message = f"a frame with {length} bytes of data reaches beyond the end of the file"
-        raise source.fault(message, kind=TruncatedError)
+    length = int.from_bytes(header[:8], "little")
     if length > _MAX_DATA:
         raise source.fault(_TOO_LONG, value=length)
-    return _HEADER + length + _FOOTER - len(rest)
-
-
-def _check(
-    records: list[bytes], stated: NDArray[np.uint32], offsets: list[int], source: Source
-) -> None:
-    """Raise ChecksumError for the first record that does not have its checksum."""
-    crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, len(records))
-    masked = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA)
-    for i in np.flatnonzero(masked != stated).tolist():
-        message = f"the data of a frame must have the checksum {stated[i]:08x}"
-        value = f"{masked[i]:08x}"
-        raise source.fault(message, at=offsets[i], kind=ChecksumError, value=value)
+    return length
 
 
 # -- fields of a protocol buffer ----
@@ -181,7 +148,7 @@ class Field(NamedTuple):
     """Position behind the value's last byte."""
 
 
-def varint(data: bytes, at: int, stop: int, source: Source = NOWHERE) -> tuple[int, int]:
+def varint(data: bytes, at: int, stop: int, source: Source) -> tuple[int, int]:
     """An unsigned varint of at most 64 bits that begins at `at`, and the position behind it.
 
     Raises:
@@ -194,13 +161,11 @@ def varint(data: bytes, at: int, stop: int, source: Source = NOWHERE) -> tuple[i
         if byte < 0x80 and not value >> 64:
             return value, at + i + 1
     if stop - at < _MAX_VARINT_BYTES:
-        raise source.fault("the bytes end within a varint", at=at, kind=TruncatedError)
-    raise source.fault("a varint must have at most ten bytes and 64 bits", at=at)
+        raise source.fault("the bytes end within a varint", kind=TruncatedError)
+    raise source.fault("a varint must have at most ten bytes and 64 bits")
 
 
-def fields(
-    data: bytes, start: int = 0, stop: int | None = None, source: Source = NOWHERE
-) -> Iterator[Field]:
+def fields(data: bytes, source: Source, start: int = 0, stop: int | None = None) -> Iterator[Field]:
     """The fields of the message `data[start:stop]`, in the order of its bytes.
 
     Raises:
@@ -210,12 +175,10 @@ def fields(
     """
     at, end = start, len(data) if stop is None else stop
     while at < end:
-        begin = at
         tag, at = varint(data, at, end, source)
         number, wire_type = tag >> 3, tag & 7
         if not 1 <= number <= _MAX_FIELD:
-            message = f"a field number must be from 1 to {_MAX_FIELD}"
-            raise source.fault(message, at=begin, value=number)
+            raise source.fault(f"a field number must be from 1 to {_MAX_FIELD}", value=number)
         if wire_type == VARINT:
             length = varint(data, at, end, source)[1] - at
         elif wire_type == LENGTH:
@@ -224,10 +187,10 @@ def fields(
             length = _SIZE[wire_type]
         else:
             message = f"field {number} must have wire type 0, 1, 2 or 5"
-            raise source.fault(message, at=begin, value=wire_type)
+            raise source.fault(message, value=wire_type)
         if length > end - at:
             message = f"field {number} of {length} bytes reaches beyond the end of its message"
-            raise source.fault(message, at=begin, kind=TruncatedError)
+            raise source.fault(message, kind=TruncatedError)
         yield Field(number, wire_type, at, at + length)
         at += length
 

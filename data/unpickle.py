@@ -1,4 +1,4 @@
-"""Reading pickles of plain values and arrays without running them, in a process of their own.
+"""Reading foreign pickles without running them: NASLib's of NAS-Bench-101, and CIFAR-10's.
 
 Python's unpickler imports and calls whatever a pickle names. Here it gets only the few names that
 numpy's arrays need, which stand for the classes of this file; any other name is an error. A small
@@ -21,14 +21,18 @@ import sys
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from math import nan, prod
 from os import PathLike
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from naslib_ecnas.errors import TruncatedError
+from naslib_ecnas.errors import FormatError, TruncatedError
+
+if TYPE_CHECKING:
+    from naslib_ecnas.data.table import Columns
 
 #: A process may take this many bytes, and so many more for each byte of the file and for each hash
 #: of a cell in it, whichever is less. NASLib's own file takes eight times its size, 1.5 GB.
@@ -249,16 +253,16 @@ def unpickled(path: str | PathLike[str], kind: str) -> tuple[Content, str]:
         FormatError: it names anything but numpy's arrays, takes too much memory or time, or has
             other content.
     """
-    from naslib_ecnas.data.assemble import Source, opened
+    from naslib_ecnas.data.assemble import Source, opened, pieces
     from naslib_ecnas.nasbench_hash import prefixes
 
     if importlib.util.find_spec("resource") is None:
         message = "this system cannot limit the memory of a process, so pickles are not read on it"
-        raise Source(str(path), None).fault(message, remedy="convert it on Linux")
+        raise Source(path).fault(message, remedy="convert it on Linux")
 
     digest, hashes, known = sha256(), 0, set(prefixes().tolist())
     with opened(path, most=_MOST_BYTES) as file:
-        while piece := file.read(1 << 20):
+        for piece in pieces(file):
             digest.update(piece)
             # One may lie across the ends of two pieces.
             hashes += 1 + sum(int(each[:8], 16) in known for each in _HASH.findall(piece))
@@ -280,6 +284,44 @@ def unpickled(path: str | PathLike[str], kind: str) -> tuple[Content, str]:
     if content.refused:
         remedy = "do not load it with pickle: it may run code"
         message = f"the pickle must hold {_KINDS[kind][0]}: {content.refused}"
-        error = TruncatedError if content.truncated else None
-        raise Source(str(path), None).fault(message, kind=error, remedy=remedy)
+        error = TruncatedError if content.truncated else FormatError
+        raise Source(path).fault(message, kind=error, remedy=remedy)
     return content, digest.hexdigest()
+
+
+def read_nasbench_pickle(path: str | PathLike[str]) -> Columns:
+    """Read NASLib's `nasbench_only108.pkl`, NAS-Bench-101's 108-epoch trainings as a pickle.
+
+    The pickled dictionary maps a hash to `(fixed, computed)`: the adjacency matrix, the operations
+    and the trainable parameters, and for each budget a list of the repeats' times and accuracies
+    halfway and at the end (`naslib/utils/nb101_api.py`). All of these are checked. For the time of
+    reading, a second process takes over a gigabyte for the published file.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: it ends too early.
+        FormatError: it names anything but numpy's arrays, takes too much memory or time, or its
+            content is not that of NASLib's file.
+    """
+    import numpy as np
+
+    from naslib_ecnas.data.assemble import Assembler, Source, check_parameters, rows_with_hashes
+    from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE
+
+    content, sha256 = unpickled(path, "nasbench")
+    source, texts = Source(path), content.texts
+    numbers = {n: np.frombuffer(c, dtype=np.int64) for n, c in content.numbers.items()}
+    cells = list(zip(texts["bits"], texts["ops"], strict=True))
+    rows = rows_with_hashes(cells, texts["hash"], lambda _: source)
+    if len(np.unique(rows)) < len(rows):
+        raise source.fault("each cell must have one entry")
+    check_parameters(rows, numbers["parameters"], lambda _: source)
+    values = np.frombuffer(content.numbers["values"]).reshape(-1, len(FIELDS))
+    metrics = [f.removeprefix("final_").replace("_time", "_time_s") for f in FIELDS]
+    assembler = Assembler(source)
+    assembler.add(
+        rows[numbers["entry"]],
+        numbers["epochs"].astype(np.int32),
+        dict(zip(metrics, values.T, strict=True)),
+    )
+    return assembler.finish(replace(NASBENCH_PROVENANCE, sha256=sha256))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from naslib_ecnas import campaign as campaign
     from naslib_ecnas import comparison as comparison
     from naslib_ecnas import data as data
+    from naslib_ecnas import ecnasbench as ecnasbench
     from naslib_ecnas import energy as energy
     from naslib_ecnas import errors as errors
     from naslib_ecnas import figures as figures
@@ -49,20 +50,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.records import Spent as Spent
     from naslib_ecnas.space import Space as Space
 
-__all__, __getattr__ = lazily(
-    __name__,
-    "adapters analysis campaign comparison data energy errors figures nasbench101 network progress "
-    "quality report search surrogate training",
-    benchmark="Benchmark",
-    cell="Cell",
-    energy="EnergyMeter",
-    errors="EcnasError",
-    loading="load",
-    metrics="METRICS Metric metric",
-    provenance="Provenance",
-    records="Front Record Records Spent",
-    space="Space",
-)
+__all__, __getattr__ = lazily(__name__)
 __all__ += ["__version__"]
 
 # In a checkout that is on the path without being installed, data/ and adapters/ lie beside this

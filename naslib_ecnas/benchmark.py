@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,59 +19,36 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table, at_place
 from naslib_ecnas.errors import (
     ConfigError,
-    ProvenanceError,
     UnknownBudgetError,
     UnknownCellError,
     UnknownMetricError,
     UnknownRepeatError,
+    as_array,
+    as_int,
     check_types,
 )
-from naslib_ecnas.metrics import J_PER_KWH, OBJECTIVES, metric
+from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.records import COSTS, Counter, Front, Record, Records, Spent
+from naslib_ecnas.records import (
+    COSTS,
+    Counter,
+    Front,
+    Power,
+    Record,
+    Records,
+    Spent,
+    mean_power,
+    power_parts,
+)
 from naslib_ecnas.space import Space
 
 if TYPE_CHECKING:
+    import pandas
+
     from naslib_ecnas.quality import Quality
 
 _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
-
-_RUN = ("total_energy_kwh", "total_time_s")
-_TRAINING = ("energy_kwh", "training_time_s")
-
-
-def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) -> tuple[str, str]:
-    """Names of the energy and the time whose ratio is a table's mean power.
-
-    The two of the whole run where the table has both. Else `energy_kwh` and `training_time_s`,
-    which overstates the power where only the energy includes the start-up: at 4 epochs, in
-    EC-NAS's own runs, by half (5v-4epochs: 681 W instead of 453 W in the median).
-    """
-    if set(_RUN) <= set(metrics):
-        energy, time = (provenance[name] for name in _RUN)
-        if energy.kind != "unknown" and energy.same_trainings(time):
-            return _RUN
-    return _TRAINING
-
-
-def mean_power(
-    energy_kwh: ArrayLike, seconds: ArrayLike, energy: Provenance, time: Provenance
-) -> NDArray[np.float64]:
-    """Energy over time in W, with all that the energy includes; NaN where the time is 0.
-
-    They are values of one shape, of the columns that `power_parts` names, with their provenance.
-
-    Raises:
-        ProvenanceError: the two differ in kind or device, so belong to different trainings.
-    """
-    if not energy.same_trainings(time):
-        message = "power needs energy and time of the same trainings"
-        raise ProvenanceError(message, value=f"{energy}; {time}")
-    time_s = np.asarray(seconds, dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        power = np.asarray(energy_kwh, dtype=np.float64) * J_PER_KWH / time_s
-    return np.where(time_s > 0, power, np.nan)
 
 
 class Benchmark:
@@ -94,7 +71,7 @@ class Benchmark:
         repeats: trainings of each cell that the table tells apart.
         metrics: metrics of the table.
 
-    Example:
+    Examples:
         with load("7v") as bench:
             record = bench.query(cell)
             record.energy_kwh, record.validation_accuracy
@@ -113,6 +90,9 @@ class Benchmark:
         held = table.metrics
         columns = [held.index(name) if name in held else -1 for name in COSTS.values()]
         self._counter = Counter(f"benchmark {table.name}", columns)
+        parts, unknown = power_parts(held, table.provenance), Provenance("unknown")
+        energy, time = (table.provenance.get(name, unknown) for name in parts)
+        self._power: Power = parts, (energy, time)
 
     def __repr__(self) -> str:
         return f"Benchmark({self.table!r})"
@@ -144,13 +124,10 @@ class Benchmark:
     def provenance(self) -> dict[str, Provenance]:
         """Origin of every metric, the derived ones included."""
         origins = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
-        parts = power_parts(self.metrics, origins)
-        if set(parts) <= set(self.metrics):
-            energy, time = (origins[name] for name in parts)
-            if energy.same_trainings(time):
-                note = f"{' / '.join(parts)}, with all that the energy covers, such as PUE and CPU"
-                note += f"; energy {energy.kind}"
-                origins["average_power_w"] = replace(energy, kind="derived", note=note)
+        parts, (energy, time) = self._power
+        if set(parts) <= set(self.metrics) and energy.same_trainings(time):
+            note = f"{' / '.join(parts)}, with all that the energy covers; energy {energy.kind}"
+            origins["average_power_w"] = replace(energy, kind="derived", note=note)
         return origins
 
     @property
@@ -185,7 +162,8 @@ class Benchmark:
 
     @property
     def spent(self) -> Spent:
-        """What all queries since the last `reset_spent` would have cost."""
+        """What all queries since the last `reset_spent` would have cost, and the number of whole
+        columns that were read."""
         return self._counter.spent
 
     def reset_spent(self) -> None:
@@ -207,7 +185,8 @@ class Benchmark:
         """One training of one cell.
 
         Args:
-            cell: a cell, its row, its NAS-Bench-101 hash, or anything that `Cell` accepts alone.
+            cell: a cell, its row, its NAS-Bench-101 hash, or anything that `Cell` accepts alone,
+                such as a pair of a matrix and operations.
             epochs: training budget; by default the largest.
             repeat: which training, from 0; by default the mean over all.
             rng: a training at random, not together with `repeat`: one of the repeats of a measured
@@ -225,7 +204,7 @@ class Benchmark:
         if type(cell) is Cell:
             row = cell.row
         else:
-            row = cell if type(cell) is int else _row_of(table.space, cell)
+            row = cell if type(cell) is int else table.space.row(cell)
         budget = self._budget_index(epochs)
         epochs = table.budgets[budget]
         position = table.position(row)
@@ -244,7 +223,7 @@ class Benchmark:
         if values[0] != values[0] and all(map(math.isnan, values)):
             _refuse_missing(table, row, epochs, position, repeat)
         self._counter.count(epochs, values)
-        return Record(row, epochs, repeat, table.metrics, values)
+        return Record(row, epochs, repeat, table.metrics, values, self._power)
 
     def query_many(
         self,
@@ -254,7 +233,11 @@ class Benchmark:
         repeat: int | None = None,
         rng: np.random.Generator | None = None,
     ) -> Records:
-        """One training of each of (n,) rows, or of n cells; arguments and errors as in `query`."""
+        """One training of each of n cells; other arguments and errors as in `query`.
+
+        The cells are (n,) rows, a sequence of what `query` takes, or a mask: an (n_cells,) array of
+        booleans over the rows of the space.
+        """
         table = self.table
         rows = _rows_of(table, cells)
         budget = self._budget_index(epochs)
@@ -282,14 +265,15 @@ class Benchmark:
         unknown = np.full(len(rows), np.nan)
         costs = {name: answer.get(column, unknown) for name, column in COSTS.items()}
         self._counter.add(Spent.of(np.full(len(rows), epochs), costs))
-        return Records(rows, epochs, repeat, answer, None if rng is None else chosen)
+        drawn = None if rng is None else chosen
+        return Records(rows, epochs, repeat, answer, drawn, self._power)
 
     @property
     def noisy(self) -> bool:
         """Whether queries with `rng` differ: the table has repeats or a model of noise."""
         return self.repeats > 1 or self.table.draw is not None
 
-    # -- the whole table, which does not count ----
+    # -- the whole table, which costs nothing; `spent.columns` counts what was read ----
 
     def values(
         self, name: str, epochs: int | None = None, *, repeat: int | None = None
@@ -308,16 +292,26 @@ class Benchmark:
         budget = self._budget_index(epochs)
         repeat = _checked_repeat(self.table, repeat, None)
         if name == "average_power_w" and name not in self.metrics:
-            parts = power_parts(self.metrics, self.table.provenance)
+            parts, origins = self._power
             energy, seconds = (self.values(n, epochs, repeat=repeat) for n in parts)
-            return mean_power(energy, seconds, *(self.table.provenance[n] for n in parts))
+            return mean_power(energy, seconds, *origins)
         out = np.full(len(self.space), np.nan)
         if name in DERIVED:
             out[self.rows] = DERIVED[name](self.rows)
         else:
+            self._counter.read()
             each = self.table.at_budget(name, budget)
             out[self.rows] = _means(name, each) if repeat is None else each[:, repeat]
         return out
+
+    def to_pandas(
+        self, epochs: int | None = None, *, repeat: int | None = None
+    ) -> pandas.DataFrame:
+        """A data frame of all cells of the table, as of `Records.to_pandas`."""
+        epochs = self.budget(epochs)
+        repeat, rows = _checked_repeat(self.table, repeat, None), self.rows
+        columns = {name: self.values(name, epochs, repeat=repeat)[rows] for name in self.metrics}
+        return Records(rows, epochs, repeat, columns).to_pandas()
 
     def interval(
         self, name: str, epochs: int | None = None, *, coverage: float = 0.9
@@ -360,7 +354,7 @@ class Benchmark:
         names = tuple(objectives) if isinstance(objectives, Iterable) else (objectives,)
         if len(names) < 2 or len(set(names)) < len(names):
             raise UnknownMetricError("a front needs two or more different metrics", value=names)
-        epochs = self.budgets[self._budget_index(epochs)]
+        epochs = self.budget(epochs)
         values = np.column_stack([self.values(name, epochs) for name in names])
         costs = np.column_stack([metric(n).cost(v) for n, v in zip(names, values.T, strict=True)])
         kept = np.flatnonzero(nondominated(costs))
@@ -372,6 +366,10 @@ class Benchmark:
 
     # -- parts of queries ----
 
+    def budget(self, epochs: int | None = None) -> int:
+        """A budget of the table, by default the largest; UnknownBudgetError for any other."""
+        return self.budgets[self._budget_index(epochs)]
+
     def _budget_index(self, epochs: int | None) -> int:
         """Position of a budget; of the largest for None."""
         if epochs is None:
@@ -379,8 +377,11 @@ class Benchmark:
         try:
             return self._budget[epochs]
         except (KeyError, TypeError):
+            number = as_int(epochs)  # an integer that is not hashed as one, such as torch's
+        if number is None or number not in self._budget:
             message = f"table {self.name} has values at {', '.join(map(str, self.budgets))} epochs"
-            raise UnknownBudgetError(message, value=epochs) from None
+            raise UnknownBudgetError(message, value=epochs)
+        return self._budget[number]
 
     def drawn(
         self, means: Mapping[str, NDArray[np.float64]], epochs: int, rng: np.random.Generator
@@ -411,29 +412,28 @@ class Benchmark:
         return None, [_mean(n, v) for n, v in zip(self.metrics, columns, strict=True)]
 
 
-def _row_of(space: Space, cell: Any) -> int:
-    """The row of a cell, a row, a NAS-Bench-101 hash or anything that `Cell` accepts."""
-    if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
-        return int(cell)
-    if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
-        return space.row_of_hash(cell)
-    return (cell if isinstance(cell, Cell) else Cell(cell)).row
-
-
 def _rows_of(table: Table, cells: Any) -> NDArray[np.int32]:
-    """(n,) rows of a vector of rows or a sequence of cells."""
-    rows: NDArray[Any] = cells
-    if not isinstance(cells, np.ndarray):
-        try:
-            rows = np.array([_row_of(table.space, cell) for cell in cells], dtype=np.int64)
-        except (TypeError, OverflowError):
-            rows = np.empty((0, 0))
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        message = "cells must be an (n,) array of rows or a sequence of cells"
-        raise UnknownCellError(message, value=cells)
-    for row in rows[(rows < 0) | (rows >= len(table.space))][:1].tolist():
+    """(n,) rows of a vector of rows, a mask over the space or a sequence of cells."""
+    size, given = len(table.space), cells
+    if isinstance(cells, (str, Mapping)):  # one cell, whose parts are no cells
+        cells = None
+    try:
+        if not isinstance(cells, (list, tuple)) or {*map(type, cells)} <= {bool, np.bool_}:
+            cells = as_array(cells)
+            cells = cells if cells.dtype.kind in "iubf" else cells.tolist()
+        if not isinstance(cells, np.ndarray):
+            cells = np.array([table.space.row(cell) for cell in cells], dtype=np.int64)
+    except (TypeError, OverflowError, RuntimeError):
+        cells = np.empty((0, 0))
+    if cells.dtype == np.bool_ and cells.shape == (size,):
+        cells = np.flatnonzero(cells)
+    if cells.ndim != 1 or (cells.size and cells.dtype.kind not in "iu"):
+        message = f"cells must be (n,) rows, a sequence of cells, or a mask of {size} booleans"
+        raise UnknownCellError(message, value=given)
+    for row in cells[(cells < 0) | (cells >= size)][:1].tolist():
         table.position(row)  # raises
-    return rows.astype(np.int32)
+    rows: NDArray[np.int32] = cells.astype(np.int32)
+    return rows
 
 
 def _checked_repeat(table: Table, repeat: Any, rng: Any) -> int | None:
@@ -444,11 +444,11 @@ def _checked_repeat(table: Table, repeat: Any, rng: Any) -> int | None:
         return None
     if rng is not None:
         raise UnknownRepeatError("repeat= and rng= exclude each other")
-    whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
-    if not whole or not 0 <= repeat < table.repeats:
+    number = as_int(repeat)
+    if number is None or not 0 <= number < table.repeats:
         message = f"table {table.name} has the repeats 0 to {table.repeats - 1}"
         raise UnknownRepeatError(message, value=repeat)
-    return int(repeat)
+    return number
 
 
 def _refuse_missing(

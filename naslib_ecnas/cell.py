@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property, partial
 from itertools import compress, product
 from math import isqrt
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import NO_ARRAY, InvalidCellError
+from naslib_ecnas.errors import NO_ARRAY, InvalidCellError, as_array, as_int, counted
 from naslib_ecnas.nasbench_hash import cell_hash
 from naslib_ecnas.topologies import (
     EDGE_BIT,
@@ -30,6 +30,9 @@ from naslib_ecnas.topologies import (
 INPUT = "input"
 OUTPUT = "output"
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}
+# Operations by their names in lower case, without punctuation and "bnrelu".
+_PLAIN = {"conv3x3": OPERATIONS[0], "conv1x1": OPERATIONS[1], "maxpool3x3": OPERATIONS[2]}
+_PLAIN |= {"input": INPUT, "in": INPUT, "output": OUTPUT, "out": OUTPUT}
 
 
 class Cell:
@@ -40,17 +43,25 @@ class Cell:
     the same hash and text.
 
     Args:
-        matrix: a square upper-triangular 0/1 adjacency matrix, (v, v), as an array or nested
-            lists; or a text `"<row-major bits>:<op,op,...>"` as `str(cell)` prints it; or an
-            object with `original_matrix` (or `matrix`) and `original_ops` (or `ops`), such as
-            NAS-Bench-101's `ModelSpec`; or a `Cell`.
-        ops: v operation names, `"input"` first, `"output"` last, the others of `OPERATIONS`.
-            Only given if `matrix` is a matrix.
+        matrix: a square upper-triangular 0/1 adjacency matrix, (v, v), as nested lists, an array,
+            a torch tensor or a scipy sparse array, or a directed networkx graph. Without `ops`:
+
+            - a `Cell`, or a text `"<row-major bits>:<op,op,...>"` as `str(cell)` prints it;
+            - a pair `(matrix, ops)`;
+            - an object or a dictionary with `matrix` and `ops`, `original_matrix` and
+              `original_ops`, or `module_adjacency` and `module_operations`, such as a `ModelSpec`
+              of NAS-Bench-101 and what its `query` returns;
+            - an architecture of NASLib, or the tuple of whole numbers that is its hash;
+            - a dictionary of NNI: `{"op1": "maxpool3x3", "input1": [0], "input2": [0, 1]}`;
+            - a directed networkx graph whose nodes have their operation as the attribute `op`,
+              `operation` or `label`.
+        ops: v operation names, `"input"` first, `"output"` last, the others of `OPERATIONS`; or
+            their names in other libraries, such as `Conv3x3BnRelu`.
 
     Raises:
         InvalidCellError: its attribute `rule` names the first broken rule.
 
-    Example:
+    Examples:
         >>> cell = Cell([[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["input", "maxpool3x3", "output"])
         >>> print(cell)
         011001000:input,maxpool3x3,output
@@ -67,7 +78,11 @@ class Cell:
         if ops is None:
             matrix, ops = _parts(matrix)
         row = _row(matrix, ops)
-        object.__setattr__(self, "row", _row(*_pruned(matrix, ops)) if row is None else row)
+        if row is None:
+            if _is_graph(matrix):
+                matrix, ops = _graph(matrix, ops)
+            row = _row(*_pruned(matrix, ops))
+        object.__setattr__(self, "row", row)
 
     @classmethod
     def from_row(cls, row: int) -> Cell:
@@ -76,11 +91,11 @@ class Cell:
         Raises:
             InvalidCellError: no cell has this row.
         """
-        size = len(topologies().row_topology)
-        if not isinstance(row, (int, np.integer)) or not 0 <= row < size:
+        size, number = len(topologies().row_topology), as_int(row)
+        if number is None or not 0 <= number < size:
             raise InvalidCellError(f"a row must be 0 to {size - 1}", rule="syntax", value=row)
         cell = cls.__new__(cls)
-        object.__setattr__(cell, "row", int(row))
+        object.__setattr__(cell, "row", number)
         return cell
 
     @property
@@ -98,9 +113,7 @@ class Cell:
     @cached_property
     def ops(self) -> tuple[str, ...]:
         """Operation names in canonical order, `"input"` first and `"output"` last."""
-        number = int(topologies().row_ops[self.row])
-        powers = (3**slot for slot in reversed(range(self.vertices - 2)))
-        return (INPUT, *(OPERATIONS[number // power % 3] for power in powers), OUTPUT)
+        return _ops(self.vertices, int(topologies().row_ops[self.row]))
 
     @cached_property
     def matrix(self) -> NDArray[np.int8]:
@@ -125,14 +138,30 @@ class Cell:
         raise AttributeError(f"a Cell is immutable: {name} cannot be set")
 
     def __str__(self) -> str:
-        bits = "".join(map(str, self.matrix.ravel().tolist()))
-        return f"{bits}:{','.join(self.ops)}"
+        return f"{_bits(int(topologies().row_topology[self.row]))}:{','.join(self.ops)}"
 
     def __repr__(self) -> str:
         return f"Cell({str(self)!r})"
 
     def __reduce__(self) -> tuple[type[Cell], tuple[str]]:
         return (Cell, (str(self),))
+
+
+# Cached, so that a data frame of all cells has their texts in about a second.
+
+
+@cache
+def _ops(vertices: int, number: int) -> tuple[str, ...]:
+    """Operation names of a number in base 3, a digit for each interior vertex."""
+    powers = (3**slot for slot in reversed(range(vertices - 2)))
+    return (INPUT, *(OPERATIONS[number // power % 3] for power in powers), OUTPUT)
+
+
+@cache
+def _bits(topology: int) -> str:
+    """Row-major entries of a topology's matrix."""
+    matrix = adjacency(int(topologies().vertices[topology]))[topology]
+    return "".join(map(str, matrix.astype(int).ravel().tolist()))
 
 
 # -- from a matrix with operations to its row ----
@@ -198,28 +227,136 @@ def _graphs() -> tuple[array[int], array[int], array[int], list[list[int]]]:
 def _without_dead_ends(code: int) -> int:
     """The code without the edges of vertices that lie on no path."""
     sources = [code >> j * (j - 1) // 2 & (1 << j) - 1 for j in range(MAX_VERTICES)]
-    forward, backward = 1, 1 << MAX_VERTICES - 1
-    for j in range(1, MAX_VERTICES):  # edges lead forwards, so one pass reaches everything
-        forward |= (sources[j] & forward > 0) << j
-    for j in range(MAX_VERTICES - 1, 0, -1):
+    return int(code & edges_inside()[_on_a_path(sources)])
+
+
+def _on_a_path(sources: Sequence[int]) -> int:
+    """Bits of the vertices on a path from the first to the last, from the bits of the sources of
+    the edges to each vertex."""
+    forward, backward = 1, 1 << len(sources) - 1
+    for j, before in enumerate(sources):  # edges lead forwards, so one pass reaches everything
+        forward |= (before & forward > 0) << j
+    for j in reversed(range(len(sources))):
         backward |= sources[j] * (backward >> j & 1)
-    return int(code & edges_inside()[forward & backward])
+    return forward & backward
 
 
 # -- other forms of input, and what is wrong with them ----
 
+#: Names of a matrix and its operations in objects and dictionaries; the unpruned ones first.
+_NAMES = (
+    *(("original_matrix", "original_ops"), ("original_matrix", "ops"), ("matrix", "ops")),
+    ("module_adjacency", "module_operations"),
+)
 
-def _parts(source: Any) -> tuple[Any, Sequence[str]]:
-    """Matrix and operations of a text, an object such as a ModelSpec, or a Cell."""
+
+def _refuse(rule: str, message: str, value: Any = None) -> NoReturn:
+    raise InvalidCellError(message, rule=rule, value=value)
+
+
+def _parts(source: Any) -> tuple[Any, Any]:
+    """Matrix and operations of all that `Cell` takes alone."""
     if isinstance(source, str):
         return _parse(source)
-    for matrix_name, ops_name in (("original_matrix", "original_ops"), ("matrix", "ops")):
-        matrix = getattr(source, matrix_name, None)
-        ops = getattr(source, ops_name, None) or getattr(source, "ops", None)
+    if isinstance(source, (tuple, list)) and len(source) == 2:
+        if any(isinstance(name, str) for name in _named(source[1])):
+            return source[0], source[1]
+    elif isinstance(source, tuple) and all(as_int(number) is not None for number in source):
+        return _naslib_hash(source)
+    held = source.get_spec() if hasattr(source, "get_spec") else source
+    find = held.get if isinstance(held, Mapping) else partial(getattr, held)
+    for names in _NAMES:
+        matrix, ops = (find(name, None) for name in names)
         if matrix is not None and ops is not None:
             return matrix, ops
-    message = "a cell needs a matrix and operations, a text, or an object with .matrix and .ops"
-    raise InvalidCellError(message, rule="syntax", value=source)
+    if isinstance(held, Mapping) and any(str(key).endswith("input1") for key in held):
+        return _nni(held)
+    if _is_graph(source):
+        return source, None
+    message = "a cell needs a matrix and operations, a text, or something that holds them by name"
+    _refuse("syntax", message, source)
+
+
+def _naslib_hash(numbers: tuple[int, ...]) -> tuple[list[list[int]], list[str]]:
+    """Matrix and operations of NASLib's hash: v * v entries, then v numbers of operations."""
+    v = (isqrt(1 + 4 * len(numbers)) - 1) // 2
+    names = dict(enumerate((INPUT, OUTPUT, *reversed(OPERATIONS))))
+    if v < 2 or v * (v + 1) != len(numbers) or not names.keys() >= {*numbers[v * v :]}:
+        _refuse("syntax", "a tuple must be (matrix, ops) or a hash of NASLib", numbers)
+    rows = [list(numbers[i : i + v]) for i in range(0, v * v, v)]
+    return rows, [names[number] for number in numbers[v * v :]]
+
+
+def _nni(arch: Mapping[Any, Any]) -> tuple[list[list[int]], list[Any]]:
+    """Matrix and operations of NNI's dictionary, whose keys may have a prefix such as `cell/`."""
+    arch = {str(key).rpartition("/")[2]: value for key, value in arch.items()}
+    count = sum(key.startswith("op") and key[2:].isdigit() for key in arch)
+    inputs = sum(key.startswith("input") and key[5:].isdigit() for key in arch)
+    stated = arch.get("num_nodes", max(count + 2, inputs + 1))
+    v = as_int(stated)
+    if v is None or not 2 <= v <= count + 2:
+        held = counted(count, "operation")
+        message = f"with {held} a dictionary of NNI has 2 to {count + 2} vertices"
+        _refuse("operation-count", message, stated)
+    rows = [[0] * v for _ in range(v)]
+    for target in range(1, v):
+        given = arch.get(f"input{target}")
+        for source in given if isinstance(given, (Sequence, np.ndarray)) else [given]:
+            number = as_int(source)
+            if number is None or not 0 <= number < target:
+                message = f"input{target} of a dictionary of NNI must be vertices below {target}"
+                _refuse("syntax", message, given)
+            rows[number][target] = 1
+    return rows, [INPUT, *(arch.get(f"op{vertex}") for vertex in range(1, v - 1)), OUTPUT]
+
+
+def _is_graph(source: Any) -> bool:
+    return hasattr(source, "is_directed") and hasattr(source, "nodes") and hasattr(source, "edges")
+
+
+def _graph(graph: Any, ops: Any) -> tuple[NDArray[Any], list[Any]]:
+    """Matrix and operations of a networkx graph, its nodes in an order of its edges.
+
+    The operations are attributes of the nodes, or are given in the order of the nodes.
+    """
+    import networkx  # installed, since the graph is one of its own
+
+    if not graph.is_directed():
+        _refuse("syntax", "a graph must be directed: a networkx.DiGraph", graph)
+    keys, nodes = ("op", "operation", "label"), dict(graph.nodes(data=True))
+    given = [next((a[k] for k in keys if k in a), None) for a in nodes.values()]
+    names = given if ops is None else _named(ops)
+    if len(names) != len(nodes) or any(name is None for name in names):
+        message = f"each of the {len(nodes)} nodes of a graph needs an operation, such as its op"
+        _refuse("operation-count", message, names)
+    operation = dict(zip(nodes, _named(names), strict=True))
+    if not networkx.is_directed_acyclic_graph(graph):
+        cycle = networkx.find_cycle(graph)
+        _refuse("not-upper-triangular", "a graph must have no cycle", cycle)
+    for name in (INPUT, OUTPUT):
+        if (number := [*map(str, operation.values())].count(name)) != 1:
+            _refuse("wrong-operation", f"a graph must have one node {name!r}", number)
+    # What has no edge may stand anywhere, but the input comes first and the output last.
+    order = [*networkx.topological_sort(graph)]
+    order.sort(key=lambda node: (operation[node] != INPUT, operation[node] == OUTPUT))
+    edges = networkx.to_numpy_array(graph, order, dtype="i8", weight=None)
+    return edges, [operation[node] for node in order]
+
+
+def _named(ops: Any) -> list[Any]:
+    """The operations by their names in NAS-Bench-101; none of what is no list."""
+    try:
+        return [*map(operation_name, ops)]
+    except TypeError:
+        return []
+
+
+def operation_name(name: Any) -> Any:
+    """The name that NAS-Bench-101 has for an operation; what is not known stays as it is."""
+    if not isinstance(name, str) or name in _LABEL:
+        return name
+    plain = "".join(filter(str.isalnum, name.lower())).replace("bnrelu", "")
+    return _PLAIN.get(plain, name)
 
 
 def _parse(text: str) -> tuple[list[list[int]], list[str]]:
@@ -234,15 +371,9 @@ def _parse(text: str) -> tuple[list[list[int]], list[str]]:
 
 def on_a_path(rows: Sequence[Sequence[Any]]) -> list[int]:
     """Vertices on a path from the first to the last, by the rows of an upper-triangular matrix."""
-    successors = [set(compress(range(len(rows)), row)) for row in rows]
-    forward, backward = {0}, {len(rows) - 1}
-    for vertex, reached in enumerate(successors):  # edges lead forwards, so one pass is enough
-        if vertex in forward:
-            forward |= reached
-    for vertex in reversed(range(len(rows))):
-        if successors[vertex] & backward:
-            backward.add(vertex)
-    return sorted(forward & backward)
+    sources = [sum(bool(row[j]) << i for i, row in enumerate(rows)) for j in range(len(rows))]
+    kept = _on_a_path(sources)
+    return [vertex for vertex in range(len(rows)) if kept >> vertex & 1]
 
 
 def _is_bit(entry: Any) -> bool:
@@ -254,48 +385,41 @@ def _is_bit(entry: Any) -> bool:
 
 def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
     """A matrix and operations without the vertices on no path; checks every rule."""
-
-    def refuse(rule: str, message: str, value: Any = None) -> NoReturn:
-        raise InvalidCellError(message, rule=rule, value=value)
-
     try:
-        array = np.asarray(matrix, dtype=object)
+        array = as_array(matrix, object)
     except NO_ARRAY as error:
-        refuse("not-square", f"the matrix must be an array or lists ({error})", matrix)
+        _refuse("not-square", f"the matrix must be an array or lists ({error})", matrix)
     v = len(array) if array.ndim == 2 else 0
     if v < 2 or array.shape != (v, v):
         value = array.shape if array.ndim == 2 else matrix
-        refuse("not-square", "the matrix must be square, of shape (v, v) with v >= 2", value)
+        _refuse("not-square", "the matrix must be square, of shape (v, v) with v >= 2", value)
     rows = array.tolist()
     for i, row in enumerate(rows):
         for j, entry in enumerate(row):
             if not _is_bit(entry):
-                refuse("not-binary", f"entry ({i}, {j}) of the matrix must be 0 or 1", entry)
+                _refuse("not-binary", f"entry ({i}, {j}) of the matrix must be 0 or 1", entry)
             if entry and j <= i:
                 message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
-                refuse("not-upper-triangular", message)
-    try:
-        names = list(ops)
-    except TypeError:
-        names = []
+                _refuse("not-upper-triangular", message)
+    names = _named(ops)
     if len(names) != v:
         message = f"a matrix of {v} vertices needs {v} operations"
-        refuse("operation-count", message, len(names) or ops)
+        _refuse("operation-count", message, len(names) or ops)
     for place, vertex, wanted in (("first", 0, INPUT), ("last", -1, OUTPUT)):
         if not isinstance(names[vertex], str) or names[vertex] != wanted:
-            refuse("wrong-operation", f"the {place} operation must be {wanted!r}", names[vertex])
+            _refuse("wrong-operation", f"the {place} operation must be {wanted!r}", names[vertex])
     kept = on_a_path(rows)
     if not kept:
         message = "the matrix must have a path from the first vertex to the last"
-        refuse("output-unreachable", message, rows)
-    pruned = [[int(rows[i][j]) for j in kept] for i in kept]
+        _refuse("output-unreachable", message, rows)
+    pruned = [[int(rows[i][j] == 1) for j in kept] for i in kept]
     edges = sum(map(sum, pruned))
     for found, most, what in ((len(kept), MAX_VERTICES, "vertices"), (edges, MAX_EDGES, "edges")):
         if found > most:
-            refuse(f"too-many-{what}", f"a cell has at most {most} {what} after pruning", found)
+            _refuse(f"too-many-{what}", f"a cell has at most {most} {what} after pruning", found)
     for vertex in kept[1:-1]:
         if not isinstance(names[vertex], str) or names[vertex] not in _LABEL:
             known = ", ".join(OPERATIONS)
             message = f"the operation of vertex {vertex} must be one of {known}"
-            refuse("wrong-operation", message, names[vertex])
+            _refuse("wrong-operation", message, names[vertex])
     return pruned, [names[vertex] for vertex in kept]

@@ -37,7 +37,7 @@ COMMANDS = {
 
 #: Errors in what the user typed (exit code 2); all others are failures (exit code 1). Names that do
 #: not exist, of tables, metrics and so on, are KeyErrors.
-_USAGE_ERRORS = (errors.CatalogError, errors.ConfigError, errors.InvalidCellError, KeyError)
+_USAGE_ERRORS = (errors.ConfigError, errors.InvalidCellError, KeyError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -64,11 +64,6 @@ def quantity_text(value: float, form: str, unit: str = "") -> str:
     return f"{text} {unit}".strip()
 
 
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, such as `1 run` or `2,000 runs`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def split_words(text: str) -> tuple[str, ...]:
     """The parts of a comma-separated list, without blanks and empty parts."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
@@ -235,16 +230,15 @@ def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], file: 
 def progress(*, slow: bool = False) -> Iterator[Progress]:
     """Progress of long work on stderr: bars on a terminal, single lines elsewhere.
 
-    Within the `with` block it also receives the progress of work that takes no such argument (see
-    `naslib_ecnas.progress.listening`).
+    Within the `with` block it is the listener (see `naslib_ecnas.progress.listening`).
 
     Args:
         slow: draw once a second only, since drawing takes energy that may be measured, and estimate
             the remaining time from all units, each of which may take hours.
 
-    Example:
-        with progress() as shown:
-            fetch(entry, progress=shown)
+    Examples:
+        with progress():
+            compare(grid, out)
     """
     with ExitStack() as stack:
         shown = _Bars(stack, slow) if sys.stderr.isatty() else _Lines()

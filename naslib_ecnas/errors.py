@@ -6,13 +6,17 @@ that a program may act on are attributes too.
 
 from __future__ import annotations
 
+import copyreg
 import math
 import sys
 from numbers import Integral, Real
+from operator import index
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
@@ -43,16 +47,8 @@ class EcnasError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class, since subclasses have further arguments.
-        return _unpickled, (type(self), self.args, vars(self))
-
-
-def _unpickled(
-    kind: type[EcnasError], args: tuple[Any, ...], attributes: dict[str, Any]
-) -> EcnasError:
-    error = kind.__new__(kind, *args)
-    error.args = args
-    vars(error).update(attributes)
-    return error
+        new = copyreg.__newobj__  # type: ignore[attr-defined]
+        return new, (type(self),), {**vars(self), "args": self.args}
 
 
 def _short(value: Any) -> str:
@@ -81,6 +77,11 @@ def printable(text: str, *, lines: bool = False) -> str:
     return "".join(
         c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, such as `1 run` or `2,000 runs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 class InvalidCellError(EcnasError, ValueError):
@@ -133,16 +134,24 @@ class ImplausibleValueWarning(UserWarning):
     """A file may not mean what it says: values in another unit, lines taken as repeats."""
 
 
-class CatalogError(EcnasError):
-    """The catalog has no such file, or a catalog entry is malformed."""
-
-
 class ProvenanceError(EcnasError):
     """Values of different provenance would be mixed."""
 
 
 class ConfigError(EcnasError, ValueError):
     """A setting of a search, a command or an adapter is not possible."""
+
+
+class PluginError(ConfigError):
+    """A table, method or metric that an installed package adds cannot be used.
+
+    Attributes:
+        package: the package.
+    """
+
+    def __init__(self, message: str, *, package: str = "", **details: Any) -> None:
+        self.package = package
+        super().__init__(message, **details)
 
 
 class FormatError(EcnasError, ValueError):
@@ -188,35 +197,20 @@ class FetchError(EcnasError):
 class MissingDependencyError(EcnasError, ImportError):
     """A feature needs an optional package that is not installed, or that cannot be imported.
 
+    The message has the reason of the error that is handled, such as another module that it lacks.
+
     Attributes:
-        package: the package; while its ImportError is handled, the module that it lacks itself.
+        package: the package.
     """
 
     def __init__(self, package: str, *, feature: str, extra: str | None = None) -> None:
         self.package: str = package
         message = f"{feature} needs the package {package}"
-        install = f"pip install 'naslib-ecnas[{extra}]'" if extra else f"pip install {package}"
-        remedy = f"install it: {install}"
         error = sys.exc_info()[1]
-        if isinstance(error, Exception) and _is_installed(package, error):
-            lacking = error.name if isinstance(error, ModuleNotFoundError) else None
-            self.package = (lacking or package).partition(".")[0]
-            message += f", which cannot be imported: {error}"
-            remedy = f"install or repair {self.package}"
-        super().__init__(message, remedy=remedy)
-
-
-def _is_installed(package: str, error: Exception) -> bool:
-    """Whether a package is there and the failed import was of another, or of a part of it."""
-    from importlib import metadata
-
-    try:
-        metadata.distribution(package)
-    except metadata.PackageNotFoundError:
-        return False
-    name = getattr(error, "name", None) or ""
-    lacking = isinstance(error, ModuleNotFoundError) and "." not in name
-    return not (lacking and package in metadata.packages_distributions().get(name, ()))
+        if isinstance(error, Exception):
+            message += f", which cannot be imported ({error})"
+        install = f"pip install 'naslib-ecnas[{extra}]'" if extra else f"pip install {package}"
+        super().__init__(message, remedy=f"install or repair it: {install}")
 
 
 # -- checks of numbers and arrays from callers ----
@@ -257,6 +251,13 @@ def check_numbers(
             raise ConfigError(f"{_named(name, of)} must be a finite number{limit}", value=value)
 
 
+def check_choice(known: Sequence[str], /, **values: Any) -> None:
+    """Raise ConfigError unless every value is one of the known ones."""
+    for name, value in values.items():
+        if value not in known:
+            raise ConfigError(f"{name} must be one of {', '.join(known)}", value=value)
+
+
 def check_types(kind: type, /, **values: Any) -> None:
     """Raise ConfigError unless every value is an instance of a class of this package."""
     for name, value in values.items():
@@ -273,6 +274,37 @@ def _named(name: str, of: str) -> str:
 NO_ARRAY = (TypeError, ValueError, OverflowError, RuntimeError)
 
 
+def as_int(value: Any) -> int | None:
+    """The value as an int if it is a whole number of any kind, else None.
+
+    It may be an integer of Python, numpy or torch, or an array of one without axes. A boolean is
+    not a whole number.
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool"):
+        return None
+    try:
+        return index(value)
+    except NO_ARRAY:
+        return None
+
+
+def as_array(values: Any, dtype: Any = None) -> NDArray[Any]:
+    """`numpy.asarray`, also of torch's tensors of any kind and of scipy's sparse arrays.
+
+    Raises one of `NO_ARRAY` for what is not an array.
+    """
+    import numpy as np
+
+    if hasattr(values, "to_dense") and hasattr(values, "detach"):
+        values = values.detach().to_dense().cpu()
+        values = values.double() if values.is_floating_point() else values  # for bfloat16
+    elif hasattr(values, "toarray"):
+        values = values.toarray()
+    return np.asarray(values, dtype=dtype)
+
+
 def floats(
     values: ArrayLike, what: str = "the values", *, finite: bool = False
 ) -> NDArray[np.float64]:
@@ -285,7 +317,7 @@ def floats(
     import numpy as np
 
     try:
-        found = np.asarray(values)
+        found = as_array(values)
         array = found.astype(np.float64, copy=False) if found.dtype.kind in "fiubO" else None
     except NO_ARRAY:
         array = None
@@ -302,12 +334,20 @@ def whole_numbers(values: ArrayLike, what: str = "the rows") -> NDArray[Any]:
     Raises:
         ConfigError: they are not one-dimensional, or not whole numbers.
     """
-    import numpy as np
-
-    try:
-        found = np.asarray(values)
-    except NO_ARRAY:  # rows of different lengths
-        found = np.empty((0, 0))
-    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
+    found = vector(values)
+    if found is None:
         raise ConfigError(f"{what} must be a list of whole numbers", value=values)
-    return found if found.size else found.astype(np.int64)
+    return found
+
+
+def vector(values: Any, kinds: str = "iu") -> NDArray[Any] | None:
+    """The values as a one-dimensional array of one of these kinds of numpy; None if they are none.
+
+    An empty one is of int64, whatever it was.
+    """
+    try:
+        found = as_array(values)
+    except NO_ARRAY:  # such as rows of different lengths
+        return None
+    found = found if found.size else found.astype("i8")
+    return found if found.ndim == 1 and found.dtype.kind in kinds else None

@@ -52,9 +52,7 @@ def cache_folder() -> Path:
 DOCUMENT = 1 << 26
 
 
-def open_file(
-    path: str | PathLike[str], *, most: int | None = None, kind: type[io.FileIO] = io.FileIO
-) -> io.FileIO:
+def open_file(path: str | PathLike[str], *, most: int | None = None) -> io.FileIO:
     """A regular file, open for reading bytes. Every file that others made is opened here.
 
     Opening a pipe may wait for ever, and reading a device may never end: both are refused unread,
@@ -76,7 +74,7 @@ def open_file(
 
     try:
         check(os.stat(path))
-        file = kind(os.fspath(path), opener=opener)
+        file = io.FileIO(os.fspath(path), opener=opener)
     except ValueError as error:  # the name contains a NUL
         raise OSError(errno.EINVAL, str(error), str(path)) from error
     try:
@@ -112,6 +110,21 @@ def storage_error(error: OSError, path: Path) -> StorageError:
 
 
 @contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Context in which an error of the system means that a path cannot be written.
+
+    Raises:
+        StorageError: in place of that error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise storage_error(error, path) from error
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A binary file that gets its name only when it is complete.
 
@@ -123,11 +136,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     import tempfile  # here, as it imports compression and randomness, which readers do not need
 
-    temporary = None
-    try:
+    with storing(path), ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        temporary = Path(name)
+        stack.callback(_remove, name)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
@@ -135,17 +147,15 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         # mkstemp makes the file private; a finished file has the user's ordinary mode.
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise storage_error(error, path) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
+        os.chmod(name, 0o666 & ~umask)
+        os.replace(name, path)
+        stack.pop_all()
+
+
+def _remove(path: str | PathLike[str]) -> None:
+    """Remove a file, if that is possible."""
+    with suppress(OSError):
+        os.unlink(path)
 
 
 def write_together(
@@ -184,18 +194,16 @@ def only_one(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        remedy = "wait for it, or choose another --out"
-        raise ConfigError(f"another process is at work in {folder}", remedy=remedy) from None
-    except OSError as error:
-        raise storage_error(error, folder) from error
+    with storing(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            message = f"another process is at work in {folder}"
+            raise ConfigError(message, remedy="wait for it, or choose another --out") from None
     try:
         yield
     finally:
-        with suppress(OSError):
-            (folder / LOCK).unlink()
+        _remove(folder / LOCK)
         lock.release()
 
 

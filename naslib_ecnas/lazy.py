@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+_IMPORT = re.compile(r"^    from (\S+) import \(?\s*(\w+) as \2\b", re.MULTILINE)
 
-def lazily(
-    package: str, modules: str = "", /, **homes: str
-) -> tuple[list[str], Callable[[str], Any]]:
+
+def lazily(package: str) -> tuple[list[str], Callable[[str], Any]]:
     """The `__all__` and the `__getattr__` of a package, whose `dir` then lists these names.
 
-    Args:
-        package: its `__name__`.
-        modules: modules and packages in it that need no import of their own, separated by spaces;
-            not in `__all__`.
-        homes: module of the package -> the names that are imported from it, separated by spaces.
+    They are the names that its file imports for type checkers, by `from HOME import NAME as NAME`
+    below `if TYPE_CHECKING:`. Modules of the package itself are not in `__all__`.
     """
-    whole = modules.split()
-    home = {name: module for module, names in homes.items() for name in names.split()}
+    module = sys.modules[package]
+    source = vars(module)["__loader__"].get_data(module.__file__).decode()
+    home = {name: where for where, name in _IMPORT.findall(source)}
 
     def getattribute(name: str) -> Any:
-        if name in whole:
-            return import_module(f"{package}.{name}")
         if name not in home:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{home[name]}"), name)
-        setattr(sys.modules[package], name, value)
+        if home[name] == package:
+            return import_module(f"{package}.{name}")
+        value = getattr(import_module(home[name]), name)
+        setattr(module, name, value)
         return value
 
-    names = sorted(home)
-    vars(sys.modules[package])["__dir__"] = lambda: sorted([*names, *whole])
-    return names, getattribute
+    vars(module)["__dir__"] = lambda: sorted(home)
+    return sorted(name for name in home if home[name] != package), getattribute

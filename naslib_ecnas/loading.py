@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -14,10 +14,8 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import SUFFIX, Table, at_place
 from naslib_ecnas.errors import ConfigError, UnknownTableError, check_counts
 from naslib_ecnas.files import exists, expanded, is_file
+from naslib_ecnas.plugins import installed, plugin
 from naslib_ecnas.surrogate import EMBEDDED
-
-if TYPE_CHECKING:
-    from naslib_ecnas.progress import Progress
 
 #: The table of `load()` and of commands without a table.
 DEFAULT_TABLE = "7v"
@@ -33,19 +31,18 @@ def load(
     pue: float | None = None,
     carbon_intensity: float | str | None = None,
     fetch: bool = True,
-    progress: Progress | None = None,
 ) -> Benchmark:
     """Open a table as a benchmark.
 
     `"7v"`, `"5v"` and `"4v"` are the tables that come with the package: every value in them is
     modelled, with its standard deviation, and `Benchmark.quality` says how good the models are.
     They are predicted when they are asked for, 2,048 cells at a time. What needs the whole space,
-    such as a front, predicts it once, which takes a few seconds and is reported to
-    `progress.listener()`, and keeps it in the cache where that can be written.
+    such as a front, predicts it once, which takes a few seconds, and keeps it in the cache where
+    that can be written. This, fetches and conversions report to `progress.listening`.
 
     Args:
-        name_or_path: `"7v"`, `"5v"`, `"4v"`; a name that `ecnas data list` shows; or a file of
-            any format that `ecnas data convert` reads.
+        name_or_path: `"7v"`, `"5v"`, `"4v"`; a name that `ecnas data list` shows, such as one that
+            an installed package adds; or a file of any format that `ecnas data convert` reads.
         device: GPU that a modelled table's energy is for: a name such as `"titan-xp"`, or a file
             that `ecnas surrogate calibrate` wrote.
         scaling: how a modelled table's energy grows with epochs: `"affine"` (start-up does not
@@ -58,23 +55,20 @@ def load(
         carbon_intensity: gCO2eq/kWh, a country, `"EU"` or `"world"`; by default the table's own
             emissions, if it has any.
         fetch: whether a published file that is not here yet may be downloaded.
-        progress: called with the progress of a fetch or a conversion.
 
     Raises:
         UnknownTableError: there is neither such a table nor such a file.
         FetchError: the file is not here and could not, or must not, be downloaded.
         ConfigError: a setting is not possible, or not with this table.
         ProvenanceError: the PUE cannot be changed, since the table does not say what PUE it has.
+        PluginError: a package that adds the table is broken.
     """
-    modelled: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
-    settings = {**modelled, "world": world, "fetch": fetch}
-    table = _open(name_or_path, settings, progress)
+    settings: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
+    table = _open(name_or_path, {**settings, "world": world, "fetch": fetch})
     return Benchmark(at_place(table, pue, carbon_intensity))
 
 
-def _open(
-    name_or_path: str | PathLike[str], settings: dict[str, Any], progress: Progress | None = None
-) -> Table:
+def _open(name_or_path: str | PathLike[str], settings: dict[str, Any]) -> Table:
     """The table of `load`, which another process opens by the same settings (`Table.opener`)."""
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
         from naslib_ecnas.surrogate.tables import chosen, open_modelled
@@ -87,7 +81,11 @@ def _open(
             check_counts(least=0, world=settings["world"])
             table = WorldTable(table, settings["world"])
     else:
-        table = Table.open(table_file(name_or_path, **settings, progress=progress))
+        for setting in ("device", "scaling", "model", "world"):
+            if (value := settings[setting]) is not None:
+                of = f"the modelled tables 7v, 5v and 4v, not for {name_or_path}"
+                raise ConfigError(f"{setting}= is for {of}", value=value)
+        table = Table.open(table_file(name_or_path, fetch=settings["fetch"]))
     device = settings["device"] and _absolute(settings["device"])
     table.opener = partial(_open, _absolute(name_or_path), {**settings, "device": device})
     if "failure_probability" in table.metrics:
@@ -119,52 +117,44 @@ def _names() -> list[str]:
 
 
 def table_file(
-    name_or_path: str | PathLike[str],
-    *,
-    device: str | PathLike[str] | None = None,
-    scaling: str | None = None,
-    model: str | None = None,
-    world: int | None = None,
-    fetch: bool = True,
-    afresh: bool = False,
-    progress: Progress | None = None,
+    name_or_path: str | PathLike[str], *, fetch: bool = True, afresh: bool = False
 ) -> Path:
     """The table file that `load` would open, predicted or converted if that was not yet done.
 
     Args:
-        name_or_path, device, scaling, model, fetch, progress: see `load`.
-        world: refused; a world is not kept in a file.
+        name_or_path, fetch: see `load`.
         afresh: make the file again, such as when it is damaged.
 
     Raises:
         UnknownTableError: there is neither such a table nor such a file.
         FetchError: the file is not here and could not, or must not, be downloaded.
-        ConfigError: a setting is not possible, or not with this table.
     """
-    if not isinstance(name_or_path, (str, PathLike)):
+    if not isinstance(name_or_path, (str, PathLike)) or name_or_path == "":
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
-    settings: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
-    if world is not None:
-        raise ConfigError("a world is one of the modelled tables 7v, 5v and 4v", value=world)
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
         from naslib_ecnas.surrogate.tables import chosen, embedded
 
-        return embedded(chosen(name_or_path, **settings), afresh=afresh, progress=progress)
-    for setting, value in settings.items():
-        if value is not None:
-            message = f"{setting}= is for the modelled tables 7v, 5v and 4v, not for {name_or_path}"
-            raise ConfigError(message, value=value)
+        return embedded(chosen(name_or_path), afresh=afresh)
     path = Path(name_or_path)
     if path.suffix == SUFFIX and is_file(path) and not afresh:
         return path
+    from naslib_ecnas.data.catalog import named
     from naslib_ecnas.data.convert import converted
 
-    try:
-        return converted(name_or_path, fetch=fetch, afresh=afresh, progress=progress)
-    except UnknownTableError as error:
-        if exists(path):
-            raise
-        remedy = f"the tables are {', '.join(_names())} (see: ecnas data list)"
-        raise UnknownTableError(
-            "no such file or table", value=str(name_or_path), remedy=remedy
-        ) from error
+    name = str(name_or_path)
+    if not any(named(name)) and not exists(expanded(name_or_path)):
+        if name not in installed("table"):
+            names = ", ".join([*_names(), *installed("table")])
+            remedy = f"the tables are {names} (see: ecnas data list)"
+            raise UnknownTableError("no such file or table", value=name, remedy=remedy)
+        name_or_path = plugin("table", name, _their_file, _THEIRS)
+    return converted(name_or_path, fetch=fetch, afresh=afresh)
+
+
+_THEIRS = "the path of a file or folder that exists, or a function that returns it"
+
+
+def _their_file(found: object) -> Path | None:
+    """The file or folder that an entry point names: its path, or a function that returns it."""
+    found = found() if callable(found) else found
+    return Path(found) if isinstance(found, (str, PathLike)) and exists(Path(found)) else None

@@ -7,12 +7,15 @@ writes no sign of its own.
 from __future__ import annotations
 
 import math
+from collections import UserDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import UnknownMetricError
+from naslib_ecnas.errors import ConfigError, UnknownMetricError
+from naslib_ecnas.plugins import installed, plugin
 
 #: Joules, in which meters count, of a kWh, in which tables do.
 J_PER_KWH = 3.6e6
@@ -20,7 +23,7 @@ J_PER_KWH = 3.6e6
 
 @dataclass(frozen=True)
 class Metric:
-    """A quantity of a trained cell."""
+    """A quantity of a trained cell; ConfigError if its bounds do not ascend."""
 
     name: str
     unit: str
@@ -37,6 +40,11 @@ class Metric:
     plausible: tuple[float, float] = (-math.inf, math.inf)
     """Bounds, with room to spare, of what one training on CIFAR-10 may take. Values outside are
     mostly in another unit."""
+
+    def __post_init__(self) -> None:
+        if not self.lower < self.upper:
+            bounds = (self.lower, self.upper)
+            raise ConfigError(f"the bounds of {self.name} must ascend", value=bounds)
 
     def cost(self, values: ArrayLike) -> NDArray[np.float64]:
         """The values with the sign with which less is better, as a new array."""
@@ -71,9 +79,10 @@ class Metric:
         if not wrong.any():
             return None
         at = int(wrong.argmax())
-        least = "above 0" if self.positive else f"from {self.lower:g}"
+        least = "above 0" if self.positive else f"at least {self.lower:,.12g}"
+        most = f"at most {self.upper:,.12g}" if math.isfinite(self.upper) else "finite"
         hint = self._units(float(array[at]))
-        return at, f"{self.name} must be {least} to {self.upper:g}{hint}, got {array[at]:g}"
+        return at, f"{self.name} must be {least} and {most}{hint}, got {array[at]:g}"
 
     def doubt(self, values: ArrayLike) -> str | None:
         """What is implausible about the values of a column, and the unit that they may have."""
@@ -89,7 +98,7 @@ class Metric:
         """Other units in which a value would be plausible, as a question; "" if there are none."""
         low, high = self.plausible
         units = _OTHER_UNITS.get(self.unit, {}).items()
-        found = [unit for unit, size in units if low <= value * size <= high]
+        found = [unit for unit, size in units if low <= value * size <= high < math.inf]
         return f" (in {' or '.join(found)}?)" if found else ""
 
     @property
@@ -214,8 +223,31 @@ _ALL = [
     _cost("depth", "layers", "layers on the longest path"),
 ]
 
+
+class _Metrics(UserDict[str, Metric]):
+    """Metrics by name: this package's, then those that installed packages add."""
+
+    def __missing__(self, name: str) -> Metric:
+        if name not in installed("metric"):
+            raise KeyError(name)
+
+        def same(found: object) -> Metric | None:
+            return found if isinstance(found, Metric) and found.name == name else None
+
+        return plugin("metric", name, same, "a Metric of this name")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.data or name in installed("metric")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self.data, **installed("metric")})
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
 #: Every metric by name.
-METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
+METRICS = _Metrics({m.name: m for m in _ALL})
 
 #: Default objectives of a search: less energy, higher accuracy.
 OBJECTIVES = ("energy_kwh", "validation_accuracy")
@@ -232,7 +264,8 @@ def metric(name: str) -> Metric:
         from difflib import get_close_matches
 
         names = get_close_matches(name if isinstance(name, str) else "", METRICS) or list(METRICS)
-        raise UnknownMetricError(f"a metric must be a name such as {', '.join(names)}", value=name)
+        some = ", ".join(names[:8])
+        raise UnknownMetricError(f"a metric must be a name such as {some}", value=name)
     return found
 
 

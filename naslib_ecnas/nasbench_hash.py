@@ -7,15 +7,13 @@ becomes the MD5 of its predecessors' sorted digests, its successors' sorted dige
 the hash is the MD5 of the sorted list of digests as Python prints it.
 
 It serves to exchange keys with other software; equality of cells never depends on it. A hash takes
-some 60 us to compute, so the first 32 bits of all of them come with the package:
-`python -m naslib_ecnas.nasbench_hash` makes the file again.
+some 60 us to compute, so the first 32 bits of all of them come with the package, as u32 by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,7 +79,10 @@ def _hash(topology: int, labels: tuple[int, ...]) -> str:
 @cache
 def prefixes() -> NDArray[np.uint32]:
     """(423624,) first 32 bits of the hashes of all cells, by row."""
-    return np.frombuffer(_path().read_bytes(), dtype="<u4")
+    from importlib import resources  # takes 1 MB, which plain queries do not need
+
+    file = resources.files("naslib_ecnas.data") / "nasbench101_hash_prefixes.bin"
+    return np.frombuffer(file.read_bytes(), dtype="<u4")
 
 
 @cache
@@ -89,12 +90,6 @@ def _ascending_prefixes() -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
     """The prefixes in ascending order, and the row of each."""
     order = np.argsort(prefixes())
     return prefixes()[order].astype(np.uint64), order
-
-
-def _path() -> Path:
-    from importlib import resources  # takes 1 MB, which plain queries do not need
-
-    return Path(str(resources.files("naslib_ecnas.data") / "nasbench101_hash_prefixes.bin"))
 
 
 def row_of(nasbench_hash: str, size: int) -> int | None:
@@ -113,28 +108,18 @@ def row_of(nasbench_hash: str, size: int) -> int | None:
     return int(found[0]) if len(found) else None
 
 
-def wrong_hashes(rows: ArrayLike, hashes: Sequence[str], *, whole: bool = False) -> list[int]:
+def wrong_hashes(rows: ArrayLike, hashes: Sequence[str]) -> list[int]:
     """Places of the stated hashes that are not those of their cells.
 
-    Of cells of more than five vertices the first 32 bits are compared, unless `whole` is true,
-    which takes about a minute for the largest space.
+    Of cells of more than five vertices the first 32 bits are compared: computing all of a hash
+    takes about a minute for the largest space.
     """
     rows = np.asarray(rows, dtype=np.int32)
     stated = np.array(hashes, dtype=np.str_).reshape(len(rows))
     known = prefixes()[rows].astype(">u4").tobytes().hex()
     known_texts = np.array([known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)], "U8")
     wrong = (stated.astype("U8") != known_texts) | (np.char.str_len(stated) != _DIGITS)
-    whole_at = np.flatnonzero(whole | (rows < _SMALL))
+    whole_at = np.flatnonzero(rows < _SMALL)
     wrong[whole_at] |= hashes_of(rows[whole_at]) != stated[whole_at]
     places: list[int] = np.flatnonzero(wrong).tolist()
     return places
-
-
-def _write_prefixes() -> None:
-    """Make the file of prefixes again."""
-    every = hashes_of(np.arange(len(topologies().row_topology))).tolist()
-    _path().write_bytes(np.array([int(text[:_PREFIX], 16) for text in every], "<u4").tobytes())
-
-
-if __name__ == "__main__":
-    _write_prefixes()

@@ -16,16 +16,13 @@ _WORTH = 0.02
 _PIVOTS = 32
 
 
-def checked_points(
-    points: ArrayLike, *, what: str = "the points", finite: bool = True
-) -> NDArray[np.float64]:
+def checked_points(points: ArrayLike, *, what: str = "the points") -> NDArray[np.float64]:
     """The points as an (n, m) float64 array with m >= 2, not copied if they are one.
 
     Raises:
-        ConfigError: they have another shape, or one is infinite where they must be `finite` (NaN
-            is allowed).
+        ConfigError: they have another shape, or one is infinite (NaN is allowed).
     """
-    array = floats(points, what, finite=finite)
+    array = floats(points, what, finite=True)
     if array.ndim != 2 or array.shape[1] < 2:
         message = f"{what} must have the shape (n, m), with m of at least two objectives"
         raise ConfigError(message, value=array.shape)
@@ -47,7 +44,7 @@ def nondominated(costs: ArrayLike) -> NDArray[np.bool_]:
     Raises:
         ConfigError: the costs have another shape.
 
-    Example:
+    Examples:
         >>> nondominated([[1.0, 3.0], [2.0, 2.0], [2.0, 2.0], [3.0, 3.0]]).tolist()
         [True, True, False, False]
     """
@@ -62,9 +59,7 @@ def nondominated(costs: ArrayLike) -> NDArray[np.bool_]:
 def complete(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(n,) mask of the (n, m) points without NaN."""
     # Column by column, as numpy is slow on rows of few entries.
-    known = ~np.isnan(points[:, 0])
-    for column in points.T[1:]:
-        known &= ~np.isnan(column)
+    known: NDArray[np.bool_] = ~np.logical_or.reduce([np.isnan(column) for column in points.T])
     return known
 
 
@@ -78,25 +73,20 @@ def candidates(points: NDArray[np.float64]) -> NDArray[np.int64]:
     left = np.flatnonzero(complete(points))
     if len(left) <= _FEW:
         return left
-    columns = [np.ascontiguousarray(column) for column in points.T]
+    columns = points.T.copy()
     if len(left) < len(points):
-        columns = [column[left] for column in columns]
+        columns = columns[:, left]
     for pivot in _pivots(points[left[:: len(left) // _SAMPLE]]):
-        keep = columns[0] <= pivot[0]
-        for column, bound in zip(columns[1:], pivot[1:], strict=True):
-            keep |= column <= bound
-        where = np.flatnonzero(keep)
-        left = left[where]
-        columns = [column[where] for column in columns]
+        each = [column <= bound for column, bound in zip(columns, pivot, strict=True)]
+        keep = np.flatnonzero(np.logical_or.reduce(each))
+        left, columns = left[keep], columns.take(keep, axis=1)
     return left
 
 
 def _pivots(sample: NDArray[np.float64]) -> list[NDArray[np.float64]]:
     """The points of a sample that dominate most of it, chosen greedily."""
     best = sample[_is_nondominated(sample)]
-    beats = np.ones((len(best), len(sample)), dtype=np.bool_)
-    for column, bounds in zip(sample.T, best.T, strict=True):
-        beats &= np.ascontiguousarray(column) > bounds[:, np.newaxis]
+    beats = (sample.T[:, np.newaxis] > best.T[:, :, np.newaxis]).all(axis=0)
     found: list[NDArray[np.float64]] = []
     while len(found) < _PIVOTS:
         counts = np.count_nonzero(beats, axis=1)

@@ -1,8 +1,4 @@
-"""Progress of long operations, reported to a callback; the core itself prints nothing.
-
-A function reports to its argument `progress`. Deep below what a user calls, such as in reading a
-file, it reports to `listener()`.
-"""
+"""Progress of long work, which `listener()` gets: the callback of the context `listening`."""
 
 from __future__ import annotations
 
@@ -40,12 +36,12 @@ def silent(
     """A progress callback that ignores all reports."""
 
 
-_LISTENER: ContextVar[Progress | None] = ContextVar("listener", default=None)
+_LISTENER: ContextVar[Progress] = ContextVar("listener", default=silent)
 
 
 def listener() -> Progress:
     """The callback of this context: the one given to `listening`, else `silent`."""
-    return _LISTENER.get() or silent
+    return _LISTENER.get()
 
 
 @contextmanager

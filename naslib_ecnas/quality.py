@@ -41,7 +41,7 @@ _COUNTS = {
     "expected": "{expected:.4g} +- {expected_error:.2g}",
     "seen": "{seen:.4g}",
 }
-#: Headings of `Quality.rows`.
+#: Headings of the errors of all targets.
 HEADINGS = ("target", *_ERRORS)
 
 
@@ -71,7 +71,7 @@ class QualityLine:
 class Quality:
     """Quality of all modelled targets; printed as a table.
 
-    Example:
+    Examples:
         print(bench.quality)
         bench.quality["energy at 4 epochs"].scores["mape"]
     """
@@ -103,7 +103,7 @@ class Quality:
         Raises:
             FormatError: a value is missing or has another type.
         """
-        if isinstance(lines, list):  # calibrations of before have no ranks
+        if isinstance(lines, list):  # some weights say nothing of ranks
             lines = [{"by_rank": {}, **v} if isinstance(v, dict) else v for v in lines]
         return from_plain(cls, {"lines": lines})
 
@@ -124,25 +124,18 @@ class Quality:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def rows(self, *, by_vertices: bool = False) -> list[tuple[str, ...]]:
-        """Rows of the errors of all targets under `HEADINGS`, as text."""
-        out = []
-        for line in self.lines:
-            if "seen" in line.scores:
-                continue
-            out.append((line.target, *_cells(_ERRORS, line.scores, line.unit)))
-            for n, part in sorted(line.by_vertices.items()) if by_vertices else ():
-                out.append((f"  {n} vertices", *_cells(_ERRORS, part, line.unit)))
-        return out
-
     def tables(self, *, by_vertices: bool = False) -> list[list[tuple[str, ...]]]:
         """The report as text: tables, of which each has its headings first and at least one row.
 
         The first has the errors of all targets, the second those of the cells of the lowest and
         the highest predictions, and the third counts and orders of single trainings.
         """
-        ranks, counts = [], []
+        errors, ranks, counts = [], [], []
         for line in self.lines:
+            if "seen" not in line.scores:
+                errors.append((line.target, *_cells(_ERRORS, line.scores, line.unit)))
+                for n, part in sorted(line.by_vertices.items()) if by_vertices else ():
+                    errors.append((f"  {n} vertices", *_cells(_ERRORS, part, line.unit)))
             if line.by_rank:
                 ranks.append((line.target, *[""] * len(_RANKS)))
                 for name, part in line.by_rank.items():
@@ -150,7 +143,7 @@ class Quality:
             if "seen" in line.scores:
                 counts.append((line.target, *_cells(_COUNTS, line.scores, line.unit)))
         tables = (
-            [HEADINGS, *self.rows(by_vertices=by_vertices)],
+            [HEADINGS, *errors],
             [("by prediction", *_RANKS), *ranks],
             [("single trainings", *_COUNTS), *counts],
         )
@@ -205,30 +198,6 @@ _FREEDOM = {"": 10, "s": 5}
 _ENERGY_FREEDOM = 4
 
 
-def t_quantile(freedom: int, probability: float) -> float:
-    """Quantile of Student's t distribution with two or more degrees of freedom, above the median.
-
-    The distribution function is the one of Abramowitz and Stegun, Handbook of Mathematical
-    Functions, eq. 26.7.3 and 26.7.4, in the angle arctan(t / sqrt(freedom)), which is bisected.
-    """
-    odd = freedom % 2
-
-    def within(angle: float) -> float:
-        """Probability between -t and t."""
-        sine, cosine = math.sin(angle), math.cos(angle)
-        term = total = sine * cosine**odd
-        for k in range(1 + odd, freedom - 1, 2):
-            term *= k / (k + 1) * cosine**2
-            total += term
-        return (angle + total) * 2 / math.pi if odd else total
-
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if within(middle) < 2 * probability - 1 else (low, middle)
-    return math.sqrt(freedom) * math.tan(low)
-
-
 def bounds(
     name: str, mean: ArrayLike, std: ArrayLike, coverage: float = 0.9
 ) -> NDArray[np.float64]:
@@ -250,8 +219,10 @@ def bounds(
         UnknownMetricError: no metric has this name.
     """
     check_numbers(above=0, below=1, coverage=coverage)
+    from scipy.special import stdtrit  # quantiles of Student's t
+
     freedom = _FREEDOM.get(metric(name).unit, _ENERGY_FREEDOM)
-    z = Z90 * t_quantile(freedom, 0.5 + coverage / 2) / t_quantile(freedom, 0.95)
+    z = Z90 * float(stdtrit(freedom, 0.5 + coverage / 2) / stdtrit(freedom, 0.95))
     m, s = floats(mean), floats(std)
     if metric(name).upper == 1.0:
         return np.clip(np.stack([m - z * s, m + z * s], axis=-1), 0.0, 1.0)
@@ -290,17 +261,8 @@ class Scores:
         return {k: round(v, 6) for k, v in known.items()}
 
 
-def scores(
-    true: ArrayLike,
-    predicted: ArrayLike,
-    lower: ArrayLike | None = None,
-    upper: ArrayLike | None = None,
-) -> Scores:
-    """Scores of (n,) predictions against (n,) true values.
-
-    Args:
-        true, predicted: in one unit.
-        lower, upper: (n,) bounds of 90 % intervals.
+def scores(true: ArrayLike, predicted: ArrayLike) -> Scores:
+    """Scores of (n,) predictions against (n,) true values in the same unit, without intervals.
 
     Raises:
         ConfigError: they are not vectors of one length, empty, or a value is NaN.
@@ -319,7 +281,6 @@ def scores(
             r2=1 - float(((p - t) ** 2).sum()) / spread if spread else math.nan,
             tau=tau,
             bias=float(np.median(p / t)),
-            coverage=None if lower is None or upper is None else _within(t, lower, upper),
         )
 
 
@@ -389,7 +350,7 @@ def ranked_scores(
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
-    """Kendall's tau-b of two (n,) vectors, in n log n; NaN if one of them is constant.
+    """Kendall's tau-b of two (n,) vectors; NaN if one of them is constant.
 
     Raises:
         ConfigError: they are not vectors of one length, or a value is NaN.
@@ -400,30 +361,6 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
         raise ConfigError("the values must be two vectors of one length", value=shapes)
     if np.isnan(one).any() or np.isnan(other).any():
         raise ConfigError("the values must be known, not NaN", value=(a, b))
-    x, y = (np.unique(v, return_inverse=True)[1].astype(np.int64) for v in (one, other))
-    n = len(x)
-    order = np.lexsort((y, x))
-    x, y = x[order], y[order]
-    tied_x, tied_y, tied_both = _ties(x), _ties(y), _ties(x * (n + 1) + y)
-    pairs = n * (n - 1) // 2
-    if tied_x == pairs or tied_y == pairs:
-        return math.nan
-    surplus = pairs - tied_x - tied_y + tied_both - 2 * _inversions(y)
-    return float(surplus / np.sqrt(float(pairs - tied_x) * (pairs - tied_y)))
+    from scipy.stats import kendalltau  # takes half a second, which only scores need
 
-
-def _ties(values: NDArray[np.int64]) -> int:
-    count = np.unique(values, return_counts=True)[1]
-    return int((count * (count - 1) // 2).sum())
-
-
-def _inversions(values: NDArray[np.int64]) -> int:
-    """Number of pairs in the wrong order, by the highest bit in which their values differ."""
-    y, total = values, 0
-    for bit in reversed(range(int(y.max(initial=0)).bit_length())):
-        y = y[np.argsort(y >> bit + 1, kind="stable")]
-        group, one = y >> bit + 1, y >> bit & 1
-        ones_before = np.cumsum(one) - one
-        in_group = ones_before - ones_before[np.searchsorted(group, group)]
-        total += int(in_group[one == 0].sum())
-    return total
+    return float(kendalltau(one, other).statistic) if len(one) > 1 else math.nan

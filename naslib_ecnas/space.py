@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import cache
+from itertools import combinations, compress, product
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError, check_counts
+from naslib_ecnas.cell import INPUT, OUTPUT, Cell, operation_name
+from naslib_ecnas.errors import (
+    NO_ARRAY,
+    ConfigError,
+    InvalidCellError,
+    UnknownCellError,
+    as_array,
+    as_int,
+    check_counts,
+)
 from naslib_ecnas.nasbench_hash import hashes_of, row_of
 from naslib_ecnas.topologies import (
     EDGE_BIT,
@@ -24,6 +34,7 @@ from naslib_ecnas.topologies import (
     moved,
     slot_map_labels,
     slot_maps,
+    slot_weights,
     topologies,
 )
 
@@ -51,12 +62,13 @@ class Space:
     """
 
     def __init__(self, vertices: int = MAX_VERTICES) -> None:
-        if isinstance(vertices, bool) or vertices not in range(2, MAX_VERTICES + 1):
+        number = as_int(vertices)
+        if number is None or not 2 <= number <= MAX_VERTICES:
             message = f"the vertices of a space must be 2 to {MAX_VERTICES}"
             raise InvalidCellError(message, rule="too-many-vertices", value=vertices)
-        self.vertices: int = int(vertices)
+        self.vertices: int = number
         table = topologies()
-        n_topologies = np.searchsorted(table.vertices, vertices, "right")
+        n_topologies = np.searchsorted(table.vertices, number, "right")
         n_topologies = n_topologies.astype(table.row_topology.dtype)  # else that is converted
         self._size = int(np.searchsorted(table.row_topology, n_topologies))
 
@@ -83,21 +95,28 @@ class Space:
         Raises:
             UnknownCellError: the space has no such row.
         """
-        if not isinstance(row, (int, np.integer)) or not 0 <= row < self._size:
-            raise UnknownCellError(f"a row of {self!r} must be 0 to {self._size - 1}", value=row)
-        return Cell.from_row(int(row))
+        number = as_int(row)
+        if number is None or not 0 <= number < self._size:
+            message = f"a row of {self!r} must be a whole number, 0 to {self._size - 1}"
+            raise UnknownCellError(message, value=row)
+        return Cell.from_row(number)
 
     def row(self, cell: Any, ops: Sequence[str] | None = None) -> int:
-        """The row of a cell, or of anything that `Cell` accepts.
+        """The row of a cell, a row, a NAS-Bench-101 hash or anything that `Cell` accepts.
 
         Raises:
             InvalidCellError: it is not a cell.
-            UnknownCellError: it has more vertices than this space.
+            UnknownCellError: it is not a cell of this space.
         """
+        if ops is None and not isinstance(cell, Cell):
+            if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
+                return self.row_of_hash(cell)
+            if isinstance(cell, Real) or as_int(cell) is not None:
+                return self.cell(cell).row
         found = cell if isinstance(cell, Cell) else Cell(cell, ops)
         if found.row >= self._size:
             message = f"{self!r} has no cell of {found.vertices} vertices"
-            raise UnknownCellError(message, value=found.vertices)
+            raise UnknownCellError(message, value=found)
         return found.row
 
     def row_of_hash(self, nasbench_hash: str) -> int:
@@ -128,17 +147,19 @@ class Space:
         Args:
             matrices: (n, v, v) with 2 <= v <= 7, 0/1 entries.
             ops: (n, v - 2) operations of the interior vertices: labels that index
-                `topologies.OPERATIONS` (conv3x3 0, conv1x1 1, maxpool3x3 2), or their names.
+                `topologies.OPERATIONS` (conv3x3 0, conv1x1 1, maxpool3x3 2), or their names as in
+                `Cell`; or (n, v) names with input and output.
 
         Returns:
             (n,) int32 rows, -1 where a matrix is not a cell of this space.
 
         Raises:
-            InvalidCellError: the arrays do not have these shapes.
+            InvalidCellError: the arrays do not have these shapes or types, or no operation is
+                known.
         """
         try:
-            arrays = np.asarray(matrices), np.asarray(ops)
-        except ValueError as error:  # nested lists of different lengths
+            arrays = as_array(matrices), as_array(ops)
+        except NO_ARRAY as error:  # such as nested lists of different lengths
             message = f"matrices (n, v, v) and ops (n, v - 2) must be arrays: {error}"
             raise InvalidCellError(message, rule="not-square") from error
         codes, number = _packed(*arrays)
@@ -225,7 +246,7 @@ class Space:
             UnknownCellError: the space has no such row.
         """
         self.cell(row)
-        return _neighbours(int(row), self.vertices)
+        return _neighbours(int(row), self)
 
 
 # -- from arrays of matrices and operations to codes and labels, and to rows ----
@@ -242,6 +263,12 @@ def _packed(
     if matrices.ndim != 3 or matrices.shape[1] != v or not 2 <= v <= MAX_VERTICES:
         message = f"matrices must have the shape (n, v, v) with 2 <= v <= {MAX_VERTICES}"
         raise InvalidCellError(message, rule="not-square", value=matrices.shape)
+    if matrices.dtype.kind not in "biuf":
+        message = "matrices must be arrays of the numbers 0 and 1"
+        raise InvalidCellError(message, rule="not-binary", value=matrices.dtype)
+    whole = ops.dtype.kind in "UTO" and ops.shape == matrices.shape[:2]
+    if whole and (ops[:, [0, -1]] == [[INPUT, OUTPUT]]).all():
+        ops = ops[:, 1:-1]
     if ops.shape != (len(matrices), v - 2):
         message = f"ops of these matrices must have the shape ({len(matrices)}, {v - 2})"
         raise InvalidCellError(message, rule="operation-count", value=ops.shape)
@@ -255,51 +282,53 @@ def _packed(
     if len(wrong):
         # As in NAS-Bench-101, an unknown operation is an error only at a vertex that is kept.
         maps = labelled_graphs().slot_map[np.maximum(codes[wrong], 0)]
-        kept = _vertices_and_slots()[1][maps, : v - 2] != _FREE
-        codes[wrong[(unknown[wrong] & kept).any(axis=1)]] = -1
+        kept = slot_weights()[maps, : v - 2] > 0
+        wrong = wrong[(unknown[wrong] & kept).any(axis=1)]
+        if len(wrong) == len(codes) and unknown.all():
+            message = f"operations must be labels from 0 to 2 or names such as {OPERATIONS[0]}"
+            raise InvalidCellError(message, rule="wrong-operation", value=ops.flat[0])
+        codes[wrong] = -1
         labels = np.where(unknown, 0, labels)
     return codes, _packed_labels(labels)
 
 
 def _codes(matrices: NDArray[Any]) -> NDArray[np.int32]:
     """Codes of (n, v, v) matrices, -1 where not 0/1 or not upper triangular."""
-    n, v = matrices.shape[:2]
-    entries = matrices.reshape(n, v * v)
-    if matrices.dtype.kind in "iu" and matrices.dtype.itemsize == 1:
-        bits = entries.view(np.uint8)
-        binary = bits.max(initial=0) <= 1
-    else:
-        bits = (entries != 0).view(np.uint8)
-        binary = (entries == bits).all()
-    packed = np.packbits(bits, axis=1)
-    tables = _bit_tables(v)
-    codes: NDArray[np.int32] = tables[0][packed[:, 0]]
-    for byte in range(1, packed.shape[1]):
-        codes |= tables[byte][packed[:, byte]]
-    codes[codes >> len(EDGES) != 0] = -1
-    if not binary:
-        codes[((entries != bits) | (bits > 1)).any(axis=1)] = -1
-    return codes
+    entries = matrices.reshape(len(matrices), -1)
+    bits = entries != 0
+    found: NDArray[np.int32] = (bits.astype(np.float32) @ _weights(matrices.shape[1])).astype("i4")
+    found[found[:, 1] > 0, 0] = -1
+    if (odd := entries != bits).any():
+        found[odd.any(axis=1), 0] = -1
+    return found[:, 0]
 
 
 @cache
-def _bit_tables(v: int) -> NDArray[np.int32]:
-    """(bytes, 256) code of each value of each byte of a packed matrix; bit 21 marks a bad entry."""
-    tables = np.zeros(((v * v + 7) // 8, 256), dtype=np.int32)
-    for entry, (i, j) in enumerate(np.ndindex(v, v)):
-        bit = EDGE_BIT.get((i, _OUTPUT if j == v - 1 else j), len(EDGES)) if i < j else len(EDGES)
-        byte, place = divmod(entry, 8)
-        tables[byte, (np.arange(256) >> (7 - place) & 1).astype(bool)] |= 1 << bit
-    return tables
+def _weights(v: int) -> NDArray[np.float32]:
+    """(v * v, 2) what each entry of a matrix adds to its code, and to its entries that must be 0.
+
+    Codes have 21 bits, so that sums in float32, the fastest, are exact.
+    """
+    weights = np.zeros((v, v, 2), dtype=np.float32)
+    weights[..., 1] = np.tri(v)
+    for i, j in combinations(range(v), 2):
+        weights[i, j, 0] = 1 << EDGE_BIT[i, _OUTPUT if j == v - 1 else j]
+    return weights.reshape(v * v, 2)
 
 
 def _labels(ops: NDArray[Any]) -> NDArray[Any]:
     """Labels of operations given as labels or as names; -1 for an unknown name."""
     if ops.dtype.kind in "iu":
         return ops
+    if ops.size and not (ops.dtype.kind in "UT" or all(isinstance(op, str) for op in ops.flat)):
+        message = "operations must be whole numbers or names"
+        raise InvalidCellError(message, rule="wrong-operation", value=ops.flat[0])
     out = np.full(ops.shape, -1, dtype=np.int64)
     for label, name in enumerate(OPERATIONS):
         out[ops == name] = label
+    for name in {*ops[out < 0].tolist()}:  # names of other libraries
+        if operation_name(name) in OPERATIONS:
+            out[ops == name] = OPERATIONS.index(operation_name(name))
     return out
 
 
@@ -390,92 +419,49 @@ def _placements(vertices: int) -> tuple[NDArray[Any], ...]:
 # neighbours as there are ways to attach unused vertices to it: 52,602 for the smallest. Growth is
 # therefore limited to one vertex.
 
-# Of a slot map, a slot without a vertex and a vertex without a slot: it can have any operation.
-_FREE = _SLOTS
 
-
-def _neighbours(row: int, vertices: int) -> NDArray[np.int32]:
-    """(n,) sorted neighbours of a row among the cells of up to `vertices` vertices."""
+def _neighbours(row: int, space: Space) -> NDArray[np.int32]:
+    """(n,) sorted neighbours of a row in a space."""
     table = topologies()
-    topology = int(table.row_topology[row])
-    weights = 3 ** np.arange(int(table.vertices[topology]) - 3, -1, -1)
-    # Automorphisms give one cell several labellings; a new edge can suit any of them.
-    row_of = table.row_of[table.first[topology] :][: 3 ** len(weights)]
-    labellings = np.flatnonzero(row_of == row)
-    digits = labellings[:, None] // weights % 3
-    found = [_after(digits, target, sources) for target, sources in _steps(topology, vertices)]
-    for turn in (1, 2):
-        turned = (digits[0] + turn) % 3
-        found.append(row_of[labellings[0] + (turned - digits[0]) * weights])
-    every = np.concatenate(found)
-    distinct: NDArray[np.int32] = np.unique(every[every != row])
+    topology = table.row_topology[[row]]
+    slots = int(table.vertices[topology[0]]) - 2
+    own = labels_of_rows(np.array([row]))[0, :slots].astype(np.int64)
+    edges = _single_edges(space.vertices)
+    found: list[tuple[NDArray[np.integer], int]] = []  # codes, and the labels of their vertices
+    for mapping, which in slot_maps().items():
+        if len(mapping) != slots or max(mapping, default=-1) > space.vertices - 3:
+            continue
+        code, places = moved(table.code[topology], which), list(mapping)
+        if code[0] >> len(EDGES):  # an edge would point back
+            continue
+        number = int(own @ _LABEL_WEIGHTS[places])
+        found.append((code ^ edges, number))
+        for place in range(space.vertices - 2):
+            weight = int(_LABEL_WEIGHTS[place])
+            if place not in mapping:
+                attached = code | _attachments(mapping, place)
+                found += [(attached, number + label * weight) for label in range(3)]
+            else:
+                label = int(own[places.index(place)])
+                found += [(code, number + (new - label) * weight) for new in range(3)]
+    codes = np.concatenate([codes for codes, _ in found]).astype(np.int32)
+    numbers = np.repeat([n for _, n in found], [len(codes) for codes, _ in found])
+    every = np.unique(_rows_of_codes(codes, numbers, len(space)))
+    distinct: NDArray[np.int32] = every[(every >= 0) & (every != row)]
     return distinct
 
 
-def _after(digits: NDArray[np.int64], target: int, sources: tuple[int, ...]) -> NDArray[np.int32]:
-    """Rows of a target topology whose slots take the operations of `sources`."""
-    table = topologies()
-    numbers = np.zeros((len(digits), 1), dtype=np.int64)
-    for source in sources:
-        label = np.arange(3) if source == _FREE else digits[:, source, None]
-        numbers = (numbers[:, :, None] * 3 + label[..., None, :]).reshape(len(digits), -1)
-    rows: NDArray[np.int32] = table.row_of[int(table.first[target]) + numbers.ravel()]
-    return rows
-
-
-@lru_cache(maxsize=4096)
-def _steps(topology: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """Results of flipping one edge of any labelled graph of a topology.
-
-    Returns:
-        Distinct pairs of the resulting topology and, for each of its slots, the slot that the
-        vertex was before, or `_FREE`.
-    """
-    graphs = labelled_graphs()
-    vertex_of, slot_of = _vertices_and_slots()
-    order, start = _graphs_by_topology(vertices)
-    codes = order[start[topology] : start[topology + 1]]
-    codes = codes[_loose_vertices(codes) <= 1]
-    maps = slot_of[graphs.slot_map[codes]]
-    size = topologies().vertices
-    reached: set[tuple[int, ...]] = set()
-    for edge in _single_edges(vertices):
-        flipped = codes ^ edge
-        target = graphs.topology[flipped]
-        ok = (target >= 0) & (size[target] <= size[topology] + 1)
-        after = vertex_of[graphs.slot_map[flipped[ok]]]
-        sources = np.take_along_axis(maps[ok], after, axis=1)
-        joined = np.column_stack([target[ok], sources])
-        reached.update(map(tuple, np.unique(joined, axis=0).tolist()))
-    return tuple(sorted({(t, tuple(s[: int(size[t]) - 2])) for t, *s in reached}))
-
-
-def _loose_vertices(codes: NDArray[np.int32]) -> NDArray[np.int64]:
-    """(n,) number of interior vertices that have an edge but lie on no path."""
-    edges = np.array(
-        [sum(1 << b for b, e in enumerate(EDGES) if v in e) for v in range(1, _OUTPUT)]
-    )
-    free = _vertices_and_slots()[1][labelled_graphs().slot_map[codes], :_SLOTS] == _FREE
-    count: NDArray[np.int64] = (free & (codes[:, None] & edges != 0)).sum(axis=1)
-    return count
-
-
-@lru_cache(maxsize=MAX_VERTICES)
-def _graphs_by_topology(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Codes within V vertices sorted by topology, and where each topology starts."""
-    topology = labelled_graphs().topology
-    codes = np.arange(len(topology), dtype=np.int32)
-    codes = codes[(codes & ~_single_edges(vertices).sum() == 0) & (topology >= 0)]
-    order = codes[np.argsort(topology[codes], kind="stable")]
-    bounds = np.arange(len(topologies().code) + 1)
-    return order, np.searchsorted(topology[order], bounds)
-
-
 @cache
-def _vertices_and_slots() -> NDArray[np.int64]:
-    """(2, n_maps, 6) interior vertex of each slot, and slot of each interior vertex, or `_FREE`."""
-    out = np.full((2, len(slot_maps()), _SLOTS + 1), _FREE, dtype=np.int64)
-    for mapping, number in slot_maps().items():
-        out[0, number, : len(mapping)] = mapping
-        out[1, number, list(mapping)] = np.arange(len(mapping))
-    return out
+def _attachments(mapping: tuple[int, ...], place: int) -> NDArray[np.int32]:
+    """Codes of the edges by which a new vertex may join: one on one side, any on the other."""
+    vertex, others = place + 1, [0, *sorted(slot + 1 for slot in mapping), _OUTPUT]
+    sides = (
+        [1 << EDGE_BIT[other, vertex] for other in others if other < vertex],
+        [1 << EDGE_BIT[vertex, other] for other in others if other > vertex],
+    )
+    codes = set()
+    for single, several in (sides, sides[::-1]):
+        for chosen in product((0, 1), repeat=len(several)):
+            many = sum(compress(several, chosen))
+            codes |= {one | many for one in single if many}
+    return np.array(sorted(codes), dtype=np.int32)

@@ -26,7 +26,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import NO_ARRAY, UnknownCellError
+from naslib_ecnas.errors import UnknownCellError, as_int, vector
 
 MAX_VERTICES = 7
 MAX_EDGES = 9
@@ -110,17 +110,17 @@ def _digits(slots: int) -> NDArray[np.int64]:
     return np.arange(3**slots) // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
 
 
-def moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
+def moved(codes: NDArray[np.integer], which: int | slice | list[int]) -> IntArray:
     """Codes after each slot moves to the interior vertex that a slot map names for it.
 
-    `_BACKWARD` is set in a code if an edge then points back.
+    A code is `_BACKWARD` or larger if an edge then points back.
 
     Args:
         codes: (n,) codes.
-        which: number of the slot map, or a slice of them.
+        which: number of the slot map, or a slice or list of them.
 
     Returns:
-        (n,) codes, or (maps, n) for a slice.
+        (n,) codes, or (maps, n) for several maps.
     """
     low, middle, high = _moving_tables()[:, which]
     image: IntArray = low[..., codes & 127]
@@ -132,18 +132,14 @@ def moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
 @cache
 def _moving_tables() -> IntArray:
     """(3, n_maps, 128) new codes of all values of each seven bits of a code, by slot map."""
-    maps = slot_maps()
-    target = np.tile(np.arange(MAX_VERTICES), (len(maps), 1))
-    for mapping, number in maps.items():
-        target[number, 1 : len(mapping) + 1] = np.array(mapping, dtype=int) + 1
-    image = np.full((MAX_VERTICES, MAX_VERTICES), _BACKWARD, dtype=np.int32)
-    for edge, bit in EDGE_BIT.items():
-        image[edge] = 1 << bit
-    tables = np.zeros((3, len(maps), 128), dtype=np.int32)
-    for bit, (i, j) in enumerate(EDGES):
-        chunk, place = divmod(bit, 7)
-        with_edge = tables[chunk].reshape(len(maps), -1, 2, 1 << place)[:, :, 1]
-        with_edge |= image[target[:, i], target[:, j]][:, None, None]
+    images = np.full((len(slot_maps()), len(EDGES)), _BACKWARD, dtype=np.int32)
+    for mapping, number in slot_maps().items():
+        target = [0, *(vertex + 1 for vertex in mapping), *range(len(mapping) + 1, MAX_VERTICES)]
+        for bit, (i, j) in enumerate(EDGES):
+            if (target[i], target[j]) in EDGE_BIT:
+                images[number, bit] = 1 << EDGE_BIT[target[i], target[j]]
+    bits = np.arange(128, dtype=np.int32) >> np.arange(7, dtype=np.int32)[:, None] & 1
+    tables: IntArray = (images.reshape(-1, 3, 7) @ bits).swapaxes(0, 1)
     return tables
 
 
@@ -177,10 +173,7 @@ def topologies() -> TopologyTable:
     for v in range(2, MAX_VERTICES + 1):
         slots = v - 2
         orders = [slot_maps()[order] for order in permutations(range(slots))]
-        codes = _pruned_codes(v)
-        least = codes.copy()
-        for order in orders:
-            np.minimum(least, moved(codes, order), out=least)
+        least = moved(_pruned_codes(v), orders).min(axis=0)
         # The inverse is not needed, but without it numpy imports its masked arrays: 1 MB, 10 ms.
         canonical, _ = np.unique(least, return_inverse=True)
 
@@ -189,8 +182,8 @@ def topologies() -> TopologyTable:
         every = np.arange(3**slots, dtype=np.uint8)
         digits = _digits(slots)
         smallest = np.tile(every, (len(canonical), 1))
-        for order in orders:
-            holds = np.flatnonzero(moved(canonical, order) == canonical)
+        for order, same in zip(orders, moved(canonical, orders) == canonical, strict=True):
+            holds = np.flatnonzero(same)
             image = (slot_weights()[order, :slots] @ digits).astype(np.uint8)
             smallest[holds] = np.minimum(smallest[holds], image)
         representative = smallest == every
@@ -281,16 +274,17 @@ def labelled_graphs() -> LabelledGraphs:
 def checked_rows(rows: ArrayLike, size: int | None = None) -> NDArray[np.int32]:
     """The rows as an (n,) array; a single row counts as a list of one.
 
+    A mask, a boolean for each of the `size` cells, stands for the rows where it is true.
+
     Raises:
         UnknownCellError: they are not whole numbers from 0 to `size` - 1, of all cells by default.
     """
     size = len(topologies().row_topology) if size is None else size
     message = f"rows must be whole numbers from 0 to {size - 1}"
-    try:
-        array = np.atleast_1d(np.asarray(rows))
-    except NO_ARRAY:  # nested lists of different lengths
-        array = np.empty((0, 0))
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+    array = vector(rows if as_int(rows) is None else [rows], "iub")
+    if array is not None and array.dtype == np.bool_:
+        array = np.flatnonzero(array) if len(array) == size else None
+    if array is None:
         raise UnknownCellError(message, value=rows)
     if array.size and (int(array.min()) < 0 or int(array.max()) >= size):
         raise UnknownCellError(message, value=int(array[(array < 0) | (array >= size)][0]))

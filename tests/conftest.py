@@ -16,6 +16,7 @@ from hypothesis import settings
 
 import naslib_ecnas as ecnas
 from naslib_ecnas import loading
+from naslib_ecnas.data.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 # Child processes import the installed package, not the checkout they may be started in. Python
@@ -123,6 +124,19 @@ def table_file() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def bench_of(
+    table_file: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., ecnas.Benchmark]:
+    """Opens a synthetic table; the arguments are those of `table_file` but the path."""
+
+    def make(values: Mapping[str, Any], **about: Any) -> ecnas.Benchmark:
+        path = table_file(tmp_path_factory.mktemp("synthetic") / "table.ecnas", values, **about)
+        return ecnas.Benchmark(Table.open(path))
+
+    return make
 
 
 class Terminal:

@@ -7,7 +7,6 @@ import copy
 import itertools
 import pickle
 import random as random_module
-import sys
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,12 +69,13 @@ def test_a_broken_rule_names_its_place_and_the_value_and_rows_their_range() -> N
             Cell(source)
         assert raised.value.rule == "syntax"
         assert raised.value.value is source
-    for row in (-1, 423_624, 1.5, "a"):
+    for row in (-1, 423_624, 1.5, "a", True, np.True_, None, np.array([3])):
         with pytest.raises(InvalidCellError, match="0 to 423623") as raised:
             Cell.from_row(row)  # type: ignore[arg-type]
         assert (raised.value.rule, raised.value.value) == ("syntax", row)
     assert Cell.from_row(0).vertices == 2
-    assert Cell.from_row(np.int32(423_623)).vertices == 7  # type: ignore[arg-type]
+    for kind in (np.int32, np.uint64, np.array):
+        assert Cell.from_row(kind(423_623)).vertices == 7
 
 
 def test_pruning_drops_dead_vertices_and_their_operations() -> None:
@@ -139,6 +139,111 @@ def test_every_form_of_input_gives_the_same_cell() -> None:
     assert given.tolist() == CHAIN
 
 
+DIAMOND = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+ARCH = {"op1": POOL, "op2": C3, "input1": [0], "input2": [0], "input3": [1, 2]}
+TABLE = {"matrix": np.array(DIAMOND), "ops": ["input", POOL, C3, "output"], "accuracy": 0.5}
+#: NASLib's hash: the matrix, then places in input, output, maxpool3x3, conv1x1, conv3x3.
+HASH = (*np.ravel(DIAMOND).astype(np.int8), 0, 2, 4, 1)
+
+
+def graph(nx: Any, kind: str = "DiGraph", key: str = "op", **changed: str) -> Any:
+    """The diamond with a vertex that leads nowhere, its nodes in no order."""
+    made = getattr(nx, kind)()
+    names = {"end": "OUT", "b": "Conv3x3BnRelu", "dead": C1, "a": "max_pool_3x3", "start": "in"}
+    for node, name in (names | changed).items():
+        made.add_node(node, **{key: name})
+    made.add_edges_from([("start", "a"), ("start", "b"), ("a", "end"), ("b", "end")])
+    made.add_edge("b", "dead")
+    return made
+
+
+def test_forms_of_other_libraries_give_the_same_cell() -> None:
+    cell, ops = Cell(DIAMOND, TABLE["ops"]), TABLE["ops"]
+    renamed = {"module_adjacency": DIAMOND, "module_operations": tuple(ops), "x": 1}
+    prefixed = {f"cell/{key}": value for key, value in ARCH.items()}
+    for source in (
+        *(TABLE, renamed, SimpleNamespace(get_spec=lambda: TABLE), HASH),
+        *((DIAMOND, ops), [np.array(DIAMOND), np.array(ops)]),
+        *(ARCH, prefixed | {"cell/num_nodes": 4}, ARCH | {"input1": 0, "input3": np.arange(1, 3)}),
+    ):
+        assert Cell(source) == cell, source
+    for names in ("IN MaxPool3x3 Conv3x3BNReLU OUT", "Input max_pool_3x3 convbnrelu_3x3 Output"):
+        assert Cell(DIAMOND, names.split()) == cell
+
+
+def test_tensors_sparse_arrays_and_graphs() -> None:
+    sparse, nx = pytest.importorskip("scipy.sparse"), pytest.importorskip("networkx")
+    ops = TABLE["ops"]
+    cell, array = Cell(DIAMOND, ops), np.array(DIAMOND)
+    drawn = nx.from_numpy_array(array, create_using=nx.DiGraph)
+    matrices = [sparse.csr_matrix(array), sparse.coo_array(array.astype(bool)), drawn]
+    for matrix in matrices:
+        assert Cell(matrix, ops) == Cell((matrix, ops)) == cell
+    for key in ("op", "operation", "label"):
+        assert Cell(graph(nx, key=key)) == Cell(graph(nx, "MultiDiGraph")) == cell
+    back, twice = graph(nx), graph(nx, "MultiDiGraph")
+    back.add_edge("end", "a")
+    twice.add_edge("a", "end")
+    for source, operations, rule, text in (
+        (graph(nx, "Graph"), None, "syntax", "directed"),
+        (back, None, "not-upper-triangular", "no cycle"),
+        (twice, None, "not-binary", "0 or 1, got 2"),
+        (graph(nx, key="colour"), None, "operation-count", "5 nodes .* such as its op"),
+        (graph(nx, start=C1), None, "wrong-operation", "one node 'input', got 0"),
+        (graph(nx, a="in"), None, "wrong-operation", "one node 'input', got 2"),
+        (graph(nx, dead="out"), None, "wrong-operation", "one node 'output', got 2"),
+        (graph(nx, b="conv5x5"), None, "wrong-operation", "got 'conv5x5'"),
+        (drawn, 5, "operation-count", "each of the 4 nodes"),
+        (drawn, ops[1:], "operation-count", "each of the 4 nodes"),
+        (sparse.csr_matrix(2 * array), ops, "not-binary", "0 or 1"),
+    ):
+        with pytest.raises(InvalidCellError, match=text) as raised:
+            Cell(source, operations)
+        assert raised.value.rule == rule
+
+
+def test_tensors_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    ops, tensor = TABLE["ops"], torch.tensor(DIAMOND)
+    for matrix in (
+        *(tensor, tensor.bool(), tensor.byte(), tensor.half(), tensor.to(torch.bfloat16)),
+        *(tensor.float().requires_grad_(), torch.nn.Parameter(tensor.float()), tensor.to_sparse()),
+        tensor.float().requires_grad_().to_sparse(),
+    ):
+        assert Cell(matrix, ops) == Cell(DIAMOND, ops), matrix
+        labels = torch.tensor([[2, 0]])
+        assert Space(4).rows(matrix.to_dense()[None], labels).tolist() == [Cell(DIAMOND, ops).row]
+    assert Cell(tensor.to(torch.complex64), ops) == Cell(DIAMOND, ops)
+    assert Cell.from_row(torch.tensor(5)).row == 5  # type: ignore[arg-type]
+    for source, text in ((2 * tensor, "0 or 1"), (tensor.to("meta"), "must be an array")):
+        with pytest.raises(InvalidCellError, match=text):
+            Cell(source, ops)
+    pytorch = pytest.importorskip("nasbench_pytorch.model")
+    assert Cell(pytorch.ModelSpec(np.array(DIAMOND), list(ops))) == Cell(DIAMOND, ops)
+
+
+def test_dictionaries_and_tuples_that_are_no_cell() -> None:
+    for source, rule, text in (
+        ({}, "syntax", "something that holds them by name, got {}"),
+        ({"matrix": DIAMOND}, "syntax", "a matrix and operations"),
+        (ARCH | {"input1": [1]}, "syntax", r"input1 .* vertices below 1, got \[1\]"),
+        (ARCH | {"input3": "12"}, "syntax", "input3 .* vertices below 3, got '12'"),
+        ({k: v for k, v in ARCH.items() if k != "input2"}, "syntax", "input2 of"),
+        (ARCH | {"num_nodes": 10**9}, "operation-count", "has 2 to 4 vertices, got 1000000000"),
+        ({k.replace("op2", "Op2"): v for k, v in ARCH.items()}, "operation-count", "3 .* got 4"),
+        ({"input1": [0], "input2": [1]}, "operation-count", "0 operations .* 2 to 2 .* got 3"),
+        (ARCH | {"op1": "skip"}, "wrong-operation", "vertex 1 must be one of"),
+        (HASH[:-1], "syntax", r"\(matrix, ops\) or a hash of NASLib"),
+        ((*HASH[:-1], 5), "syntax", "a hash of NASLib"),
+        ((DIAMOND, TABLE["ops"], 3), "syntax", "a matrix and operations"),
+        ((DIAMOND, 5), "syntax", "a matrix and operations"),
+        (SimpleNamespace(get_spec=lambda: None), "syntax", "a matrix and operations"),
+    ):
+        with pytest.raises(InvalidCellError, match=text) as raised:
+            Cell(source)
+        assert raised.value.rule == rule
+
+
 class Unwilling:
     """Raises what torch raises for tensors with gradients, sparse ones, or ones without values."""
 
@@ -155,10 +260,6 @@ class Unwilling:
 def test_what_is_no_matrix_is_refused() -> None:
     odd: list[Any] = [Unwilling(RuntimeError), Unwilling(TypeError), object()]
     odd += [[[0, np.zeros(2)], [0, 0]], [[0, Decimal("sNaN")]] * 2]
-    if torch := sys.modules.get("torch"):  # importing it takes longer than these tests
-        tensor = torch.tensor(CHAIN)
-        odd += [tensor.float().requires_grad_(), tensor.to_sparse(), tensor.to("meta")]
-        assert Cell(tensor, OPS) == Cell(CHAIN, OPS)
     for matrix in odd:
         with pytest.raises(InvalidCellError):
             Cell(matrix, OPS)

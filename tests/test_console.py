@@ -15,7 +15,6 @@ import pytest
 
 from naslib_ecnas.console import (
     bytes_text,
-    counted,
     duration_text,
     installed_version,
     print_lines,
@@ -24,6 +23,7 @@ from naslib_ecnas.console import (
     quantity_text,
     split_words,
 )
+from naslib_ecnas.errors import counted
 from naslib_ecnas.progress import listener
 
 ROWS = [("7v", "423,624", "all"), ("4v", "91", "few of them")]
@@ -192,7 +192,7 @@ text = {terminal_text!r}
 with printing():
     print("plain", text, file=sys.stderr)
     print_table(("name" + text, "x"), [(text, text)])
-    with progress() as shown:
+    with progress(slow=True) as shown:
         shown("task" + text, 1, 3)
         shown("task" + text, note=text)
         print("during", text)

@@ -15,27 +15,30 @@ import pytest
 import naslib_ecnas
 
 ROOT = Path(__file__).resolve().parent.parent
+HOSTS = {"optuna", "pymoo", "botorch", "gpytorch", "ConfigSpace", "syne_tune", "carps", "mfpbench"}
 HEAVY = {
+    *HOSTS,
     *("torch", "naslib", "pynvml", "tensorflow", "pandas", "matplotlib", "plotly", "pyarrow"),
-    *("scipy", "sklearn", "lightgbm", "moocore", "rich", "google.protobuf", "optuna", "pymoo"),
-    *("botorch", "gpytorch", "joblib", "submitit", "zeus"),
+    *("scipy", "sklearn", "lightgbm", "moocore", "rich", "google.protobuf"),
+    *("joblib", "submitit", "zeus"),
 }
 #: Where a heavy package may be imported at the top of a module.
 HOMES = {
-    "adapters": {"torch", "naslib", "optuna", "pymoo", "botorch", "gpytorch"},
+    "adapters": {"torch", "naslib", *HOSTS},
     "figures": {"matplotlib"},
     "training": {"torch"},
 }
 #: Levels of the house, lowest first; a module imports its own level and lower ones.
 LEVELS = (
-    ("errors", "files", "lazy", "processes", "progress", "metrics", "provenance", "_version"),
+    ("errors", "lazy", "plugins", "_version"),
+    ("files", "processes", "progress", "metrics", "provenance"),
     ("topologies", "nasbench_hash", "nondominated", "cell", "space", "network"),
     ("data",),
-    ("quality", "records", "benchmark"),
+    ("quality", "records", "benchmark", "statement"),
     ("surrogate",),
-    ("loading", "nasbench101"),
+    ("loading",),
     ("search", "analysis", "energy", "training", "campaign"),
-    ("figures", "report", "adapters", "comparison"),
+    ("figures", "report", "adapters", "comparison", "nasbench101", "ecnasbench"),
     ("console", "commands", "cli", "__main__"),
 )
 FOLDERS = {"naslib_ecnas": "naslib_ecnas"}

@@ -95,10 +95,8 @@ def test_quality_and_intervals_that_widen_with_the_coverage(reference: Path) -> 
 def test_scalings_models_and_devices() -> None:
     affine, linear = ecnas.load("4v"), ecnas.load("4v", scaling="linear")
     rows = linear.rows
-    four, long = (linear.values("energy_kwh", epochs)[rows] for epochs in (4, 108))
-    np.testing.assert_allclose(long, 27 * four, rtol=1e-6)
-    np.testing.assert_allclose(affine.values("energy_kwh", 4)[rows], four, rtol=1e-6)
-    assert (affine.values("energy_kwh", 108)[rows] < 27 * four).all()
+    np.testing.assert_allclose(affine.values("energy_kwh", 4), linear.values("energy_kwh", 4))
+    assert (affine.values("energy_kwh", 108) < linear.values("energy_kwh", 108))[rows].all()
     paper = ecnas.load("4v", model="paper")
     assert "energy_kwh_std" not in paper.metrics
     assert "paper" in str(paper.provenance["energy_kwh"])
@@ -107,7 +105,6 @@ def test_scalings_models_and_devices() -> None:
     other = ecnas.load("4v", device="Titan Xp")
     assert other.provenance["energy_kwh"].device == "titan-xp"
     ratio = (other.values("energy_kwh", 4) / affine.values("energy_kwh", 4))[rows]
-    assert 0.5 < np.median(ratio) < 3
     assert np.ptp(ratio) > 0.01
     name = "validation_accuracy"
     np.testing.assert_array_equal(other.values(name, 4), affine.values(name, 4))
@@ -125,21 +122,20 @@ def test_impossible_settings_and_names(tmp_path: Path) -> None:
     with pytest.raises(UnknownTableError, match="no training") as caught:
         ecnas.load(str(tmp_path))
     assert "7v" not in str(caught.value)
+    with pytest.raises(UnknownTableError, match="name or path, got ''"):
+        ecnas.load("")
     with pytest.raises(UnknownTableError, match="7v, 5v, 4v, 4v-4epochs"):
         ecnas.load("6v")
 
 
 def test_pue_and_carbon_intensity_are_the_users() -> None:
+    """What follows for every metric: data/test_table.py."""
     plain, seen = ecnas.load("4v"), ecnas.load("4v", pue=1.2, carbon_intensity=300)
     row = 5
     before, after = plain.query(row, 36), seen.query(row, 36)
-    assert after.energy_kwh == pytest.approx(before.energy_kwh * 1.2 / 1.59)
     assert after.energy_kwh_std == pytest.approx(before.energy_kwh_std * 1.2 / 1.59)
     assert after.co2_g == pytest.approx(300 * after.energy_kwh)
-    assert after.training_time_s == before.training_time_s
     assert seen.spent.co2_g == pytest.approx(after.co2_g)
-    assert seen.provenance["energy_kwh"].pue == 1.2
-    assert "300" in str(seen.provenance["co2_g"])
     assert seen.query_many([row, row], 36)["co2_g"][1] == after.co2_g
     assert seen.values("co2_g", 36)[row] == after.co2_g
     again = plain.at(pue=1.2, carbon_intensity=300)
@@ -150,11 +146,10 @@ def test_pue_and_carbon_intensity_are_the_users() -> None:
     assert denmark.query(3, 4).co2_g == pytest.approx(152 * denmark.query(3, 4).energy_kwh)
 
 
-def test_a_pue_that_nobody_knows_cannot_be_changed(tmp_path: Path, table_file: Any) -> None:
+def test_settings_of_modelled_tables_are_not_for_others(tmp_path: Path, table_file: Any) -> None:
     values = {"energy_kwh": np.ones((1, 1, 1))}
     path = table_file(tmp_path / "own.ecnas", values, rows=[3], budgets=(4,))
-    with pytest.raises(ProvenanceError, match="cannot be changed"):
-        ecnas.load(path, pue=1.2)
     with pytest.raises(ConfigError, match="modelled tables"):
         ecnas.load(path, device="titan-xp")
-    assert ecnas.load(path, carbon_intensity=10).query(3).co2_g == 10
+    with pytest.raises(ProvenanceError, match="cannot be changed"):
+        ecnas.load(path, pue=1.2)

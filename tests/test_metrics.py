@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from naslib_ecnas.errors import FormatError, UnknownMetricError
-from naslib_ecnas.metrics import METRICS, OBJECTIVES, metric, missing_metric_remedy
+from naslib_ecnas.errors import ConfigError, FormatError, UnknownMetricError
+from naslib_ecnas.metrics import METRICS, OBJECTIVES, Metric, metric, missing_metric_remedy
 from naslib_ecnas.provenance import Provenance
 
 
@@ -26,12 +26,16 @@ def test_directions_and_bounds_follow_from_the_names() -> None:
 
 def test_impossible_and_implausible_values() -> None:
     for name, values, says in (
-        ("energy_kwh", [math.nan, 1.0, 0.0], (2, "energy_kwh must be above 0 to 10000, got 0")),
+        (
+            "energy_kwh",
+            [math.nan, 1.0, 0.0],
+            (2, "must be above 0 and at most 10,000, got 0"),
+        ),
         ("energy_kwh", [3.6e5], (0, "(in J?), got 360000")),
-        ("training_time_s", [-1.0], (0, "above 0")),
-        ("test_accuracy", [0.5, 93.0], (1, "from 0 to 1 (in per cent?), got 93")),
-        ("initial_training_time_s", [math.inf], (0, "from 0 to 1e+08")),
-        ("parameters", [1.0, math.inf], (1, "got inf")),
+        ("training_time_s", [-1.0], (0, "above 0 and at most 100,000,000, got -1")),
+        ("test_accuracy", [0.5, 93.0], (1, "at least 0 and at most 1 (in per cent?), got 93")),
+        ("initial_training_time_s", [math.inf], (0, "at least 0 and at most 100,000,000, got inf")),
+        ("parameters", [1.0, math.inf], (1, "parameters must be at least 0 and finite, got inf")),
     ):
         found = metric(name).fault(np.array(values))
         assert found is not None
@@ -63,10 +67,13 @@ def test_costs_are_minimised() -> None:
     assert (energy.label, accuracy.label) == ("training energy (kWh)", "test accuracy")
 
 
-def test_an_unknown_metric_is_an_error() -> None:
-    for name, says in (("energy", "such as energy_kwh, "), ("zz", "such as energy_kwh, co2_g")):
+def test_an_unknown_or_impossible_metric_is_an_error() -> None:
+    for name, says in (("energy", "such as energy_kwh, "), ("zz", "co2_g, .*, test_accuracy, got")):
         with pytest.raises(UnknownMetricError, match=says):
             metric(name)
+    for lower, upper in ((1.0, 0.0), (0.0, float("nan"))):
+        with pytest.raises(ConfigError, match="the bounds of latency_ms must ascend"):
+            Metric("latency_ms", "ms", False, lower, upper, "time of one image")
     assert "carbon_intensity" in str(missing_metric_remedy("co2_g_std"))
     assert missing_metric_remedy("energy_kwh") is missing_metric_remedy(3) is None
 

@@ -22,23 +22,12 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas import (
-    analysis,
-    campaign,
-    comparison,
-    figures,
-    nasbench101,
-    quality,
-    report,
-    search,
-    training,
-)
+from naslib_ecnas import analysis, campaign, comparison, figures, nasbench101, quality, search
 from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.carbon import carbon_intensity
-from naslib_ecnas.data.catalog import tables
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.energy import NullMeter, ReplayMeter
+from naslib_ecnas.energy import NullMeter
 from naslib_ecnas.errors import (
     ChecksumError,
     InvalidCellError,
@@ -103,40 +92,22 @@ def objects(folder: Path) -> dict[str, Any]:
         "windows": meter.windows,
         "evaluation": Evaluation(own),
         "choices": Choices(own.space, own.rows),
+        "outcome": Evaluation(own, constraints={"energy_kwh": 0.5})(5),
     }
-    names = bench.front().objectives
-    runs = [result.front_values, bench.front().values]
-    scores = {m: {"4v": [0.1, 0.2], "5v": [k * 0.1]} for k, m in enumerate("abc")}
-    runs_on = analysis.RunScores.of(scores, maximise=True)
     units = comparison.compare(whole["grid"], folder / "compared")
-    results = comparison.gather(folder / "compared", units, {})
-    with ReplayMeter.of_trace([0, 60], [100, 100]) as meter, meter.window("work"):
-        pass
-    found = search.run(bench, "random", evaluations=4, seed=0, out=folder / "found")
+    results = comparison.gather(folder / "compared", units)
+    found = search.run(bench, "random", evaluations=4, seed=0)
     data = campaign.DataChoice(kind="synthetic")
     plan = campaign.make_plan((0, 2), name="x", vertices=4, data=data)
     whole |= {
         "columns": own.table.to_columns(),
         "carbon": carbon_intensity("dk"),
-        "tables": tables(),
         "scores": quality.scores([1.0, 2.0], [1.0, 3.0]),
         "batch": search.Batch(np.array([1], dtype=np.int32), 4),
-        "band": analysis.band([[0.1, 0.2], [0.2, 0.3]], [1.0, 2.0]),
-        "surface": analysis.attainment_surface(runs, names),
-        "difference": analysis.attainment_difference(runs[:1], runs[1:], names),
-        "paired": [analysis.friedman(runs_on), analysis.mean_ranks(runs_on)],
-        "pairs": analysis.pairwise(runs_on),
-        "run scores": [runs_on, analysis.compare_runs(runs_on)],
         "compared": [results, comparison.summarise(results), comparison.Run.of(found, table="4v")],
-        "clouds": figures.clouds(bench),
-        "swaps": figures.swap_effects(bench),
-        "energies": figures.device_energies([bench, whole["device"]]),
         "study": figures.study(bench, ["random"], seeds=1, evaluations=4),
-        "page": [report.gather(bench), report.read_run(folder / "found")],
-        "replayed": meter.windows,
         "campaign": [plan, campaign.Pace(), campaign.Cluster(kind="local")],
         "settings": campaign.Settings(meter="none"),
-        "recipe": training.RECIPES["ecnas"],
         "measurements": measurements_of(own.table),
     }
     for name in comparison.method_names():
@@ -182,7 +153,7 @@ def _of_api(api: dict[str, Any]) -> Any:
     assert api["nb101_data"].benchmark is api["ecnas"]
     spec = api["api"].ModelSpec(SPEC.original_matrix, SPEC.original_ops)
     wanted = api["recorder"].recording(Objective("validation_accuracy"))
-    noted = wanted.of(api["ecnas"].query(5, 4), api["ecnas"])
+    noted = wanted.of(api["ecnas"].query(5, 4))
     return [api["nb101_data"].is_valid(spec), noted, api["dataset"]]
 
 
@@ -196,7 +167,7 @@ ASKED: dict[Any, Callable[[Any], Any]] = {
     Evaluation: lambda evaluation: evaluation.values(ROWS),
     Choices: lambda choices: choices.decode(choices.encode(ROWS)),
     quality.Quality: str,
-    "optuna": lambda one: [one.params(3), one.evaluation.values(ROWS)],
+    "optuna": lambda one: [one.choices.params(3), one.evaluation.values(ROWS)],
     "pymoo": lambda one: one.evaluate(np.array(ROWS)[:, None]),
     "dataset_api": _of_api,
 }

@@ -5,9 +5,8 @@ from naslib_ecnas.campaign.export import SyntheticError, columns_of, export
 from naslib_ecnas.campaign.measurement import Measurement
 from naslib_ecnas.campaign.plan import DataChoice, Pace, Plan, Settings, Unit, make_plan
 from naslib_ecnas.campaign.status import Status, status
-from naslib_ecnas.campaign.unit import measure_unit
 from naslib_ecnas.campaign.validate import Validation, requeue, validate
-from naslib_ecnas.campaign.worker import Done, work
+from naslib_ecnas.campaign.worker import Done, measure_unit, work
 
 __all__ = [
     "Cluster",

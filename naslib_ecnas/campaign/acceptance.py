@@ -25,15 +25,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from naslib_ecnas.campaign.plan import DataChoice, Settings, check_choice, make_plan
+from naslib_ecnas.campaign.plan import DataChoice, Settings, make_plan
 from naslib_ecnas.campaign.validate import validate
 from naslib_ecnas.campaign.worker import Done, work
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.meter import EnergyMeter, synchronise
-from naslib_ecnas.energy.nvml import Nvml, resolve, torch_in_use, torch_uuid
+from naslib_ecnas.energy.nvml import Nvml, torch_in_use, torch_uuid
 from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, Reading, Window
 from naslib_ecnas.energy.sensors import NvmlUnavailable
-from naslib_ecnas.errors import EcnasError, MissingDependencyError
+from naslib_ecnas.errors import EcnasError, MissingDependencyError, check_choice
 from naslib_ecnas.files import from_json, from_plain, to_json, to_plain
 from naslib_ecnas.training.record import TrainingRecord
 
@@ -87,6 +87,13 @@ def _cuda(target: Settings) -> bool:
     return target.device.startswith("cuda")
 
 
+def _child(code: str, target: Settings, first: object = "") -> list[str]:
+    """Command of a process that runs `code`, in which `a` is this module, with two arguments."""
+    begin = "import sys; from naslib_ecnas.campaign import acceptance as a; "
+    begin += "target = a.from_plain(a.Settings, a.from_json(sys.argv[2])); "
+    return [sys.executable, "-c", begin + code, str(first), to_json(target)]
+
+
 def _meter(target: Settings, **options: Any) -> EnergyMeter:
     """A meter of the GPU alone; raises NotRun if there is none."""
     name = target.gpu or target.device
@@ -102,8 +109,7 @@ def uuids(device: str, environ: Mapping[str, str] | None = None) -> tuple[str, s
     """UUIDs that NVML and torch give a device, and its NVML number; NotRun for a MIG instance."""
     importlib.import_module("torch")  # which `torch_uuid` asks only where it is loaded
     with closing(Nvml()) as nvml:
-        gpus = nvml.gpus()
-        gpu = resolve(device, gpus, parent_of_mig=nvml.parent_of_mig, environ=environ)
+        gpus, gpu = nvml.gpus(), nvml.resolve(device, environ)
     if gpu.mig:
         raise NotRun("a MIG instance has a UUID of its own")
     return gpu.uuid, torch_uuid(device), str([one.uuid for one in gpus].index(gpu.uuid))
@@ -115,8 +121,7 @@ def _identity(target: Settings) -> Found:
     values: dict[str, Any] = {"nvml": uuid, "torch": by_torch}
     for shown in (uuid, number):
         environ = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": shown}
-        code = f"{_CHILD} print(*a.uuids('cuda:0', a.os.environ)[:2])"
-        words = [sys.executable, "-c", code, "", to_json(target)]
+        words = _child("print(*a.uuids('cuda:0', a.os.environ)[:2])", target)
         said = subprocess.check_output(words, env={**os.environ, **environ}, text=True)
         values |= dict(zip((f"nvml as {shown}", f"torch as {shown}"), said.split(), strict=True))
     return set(values.values()) == {uuid}, values
@@ -356,23 +361,21 @@ def _units(target: Settings) -> Found:
 
     with _campaign(count) as folder:
         done = work(folder, target, on_attempt=note)
-    units, names = (
-        sum(one.how == "recorded" for one in done),
-        ("memory", "gpu_memory", "open_files"),
-    )
+    units = sum(one.how == "recorded" for one in done)
     most, last = map(max, zip(*used[: count // 2], strict=True)), used[-1]
-    pairs = zip(names, most, last, strict=True)
+    pairs = zip(("memory", "gpu_memory", "open_files"), most, last, strict=True)
     growths = {f"{name}_growth": b / a - 1 if a else float(b > 0) for name, a, b in pairs}
     return units == count and max(growths.values()) <= _GROWTH, {"units": units, **growths}
 
 
 def _resume(target: Settings) -> Found:
     """A worker that is killed loses its unit alone; the next one measures it."""
-    code = f"{_CHILD} a.work(sys.argv[1], target)"
     with _campaign(2) as folder:
-        words = [sys.executable, "-c", code, str(folder), to_json(target)]
+        words = _child("a.work(sys.argv[1], target)", target, folder)
         with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
-            while process.poll() is None and not any(folder.glob("attempts/*/*.log")):
+            claims = partial(folder.glob, "attempts/*/*.claim")
+            # One without its owner would look alive for a while.
+            while process.poll() is None and not any(one.stat().st_size for one in claims()):
                 time.sleep(0.05)
             process.kill()
         done = work(folder, target)
@@ -430,11 +433,6 @@ def run_check(name: str, target: Settings) -> Outcome:
     return Outcome(name, state, found, time.monotonic() - began, values)
 
 
-#: The beginning of what a child process runs, whose second argument is the target.
-_CHILD = "import sys; from naslib_ecnas.campaign import acceptance as a; "
-_CHILD += "target = a.from_plain(a.Settings, a.from_json(sys.argv[2]));"
-
-
 def accept(target: Settings, names: Sequence[str] = ()) -> Iterator[Outcome]:
     """The outcomes of checks, all of `CHECKS` by default, each as soon as it is known.
 
@@ -447,8 +445,7 @@ def accept(target: Settings, names: Sequence[str] = ()) -> Iterator[Outcome]:
         if cuda and not _cuda(target):
             yield run_check(name, target)
             continue
-        code = f"{_CHILD} print(a.to_json(a.run_check(sys.argv[1], target)))"
-        words = [sys.executable, "-c", code, name, to_json(target)]
+        words = _child("print(a.to_json(a.run_check(sys.argv[1], target)))", target, name)
         pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
         began, state = time.monotonic(), "bad"
         # A session of its own, so that what it has started is ended with it.

@@ -8,31 +8,28 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from naslib_ecnas.campaign.plan import Pace, Plan, Settings, check_choice
+from naslib_ecnas.campaign.plan import Pace, Plan, Settings
 from naslib_ecnas.campaign.worker import work
 from naslib_ecnas.errors import (
     ConfigError,
     EcnasError,
     MissingDependencyError,
+    check_choice,
     check_counts,
     check_numbers,
     check_types,
 )
 from naslib_ecnas.processes import ends_with
-from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.progress import listener
 
 #: Folder of a campaign that contains the cluster's scripts and outputs.
 _JOBS = "jobs"
-#: Seconds between two looks at the jobs.
-_POLL_S = 1.0
-
 #: Seconds that a worker has to free its unit when it is told to stop.
 _STOP_S = 1.5
 
@@ -40,31 +37,6 @@ T = TypeVar("T")
 
 
 # -- processes of this machine --------------------------------------------------------------------
-
-
-def named_gpus(asked: str) -> list[str]:
-    """UUIDs of GPUs: all that `CUDA_VISIBLE_DEVICES` shows, or those of some indices or UUIDs.
-
-    Args:
-        asked: `all`, or torch's indices and UUIDs, separated by commas.
-
-    Raises:
-        ConfigError: no GPU is named, or one is divided by MIG.
-        UnknownDevice: there is no such GPU.
-        MeterError, MissingDependencyError: NVML cannot be used.
-    """
-    from naslib_ecnas.energy.nvml import Nvml, resolve, visible
-
-    words = [word.strip() for word in asked.split(",") if word.strip()]
-    with closing(Nvml()) as nvml:
-        gpus = nvml.gpus()
-        if words == ["all"]:
-            words = [str(index) for index in range(len(visible(os.environ, len(gpus))))]
-        known = partial(resolve, parent_of_mig=nvml.parent_of_mig, environ=os.environ)
-        found = [known(word, gpus) for word in words]
-    if not found or any(gpu.mig for gpu in found):
-        raise ConfigError("gpus must name GPUs that MIG does not divide", value=asked)
-    return list(dict.fromkeys(gpu.uuid for gpu in found))
 
 
 def on_gpus(work: Callable[[str], int], gpus: Sequence[str]) -> None:
@@ -148,19 +120,14 @@ class _Job:
     settings: Settings
     pace: Pace
     limit: int | None
-    gpus: tuple[str, ...] = ()
-    """A GPU for each number of a job, where the cluster gives it none."""
     parent: int | None = None
     """Process that the job ends with."""
 
-    def __call__(self, number: int) -> int:
-        """Run the worker; returns how many units it recorded."""
+    def __call__(self, number: int) -> None:
+        """Run the worker."""
         if self.parent is not None:
             ends_with(self.parent)
-        if self.gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[number]  # submitit hides all of them
-        done = work(self.folder, self.settings, pace=self.pace, limit=self.limit)
-        return sum(one.how == "recorded" for one in done)
+        work(self.folder, self.settings, pace=self.pace, limit=self.limit)
 
     def checkpoint(self, number: int) -> Any:
         """The same job again, which submitit queues if it is preempted or out of time."""
@@ -177,7 +144,6 @@ def launch(
     pace: Pace | None = None,
     limit: int | None = None,
     wait: bool = False,
-    progress: Progress | None = None,
 ) -> list[str]:
     """Submit workers of a campaign.
 
@@ -185,9 +151,8 @@ def launch(
         folder: folder of the campaign, which every node must be able to reach.
         settings, pace, limit: see `work`.
         cluster: where to run them.
-        wait: whether to wait for their end; `local` always does, since its jobs end with this
-            process.
-        progress: gets the number of jobs that have ended, while waiting.
+        wait: whether to wait for their end, reported to `progress.listening`; `local` always does,
+            since its jobs end with this process.
 
     Returns:
         Numbers of the jobs.
@@ -195,7 +160,7 @@ def launch(
     Raises:
         MissingDependencyError: submitit is not installed.
         UnknownTableError, FormatError: there is no campaign.
-        ConfigError: there is no such cluster here, or fewer GPUs than workers.
+        ConfigError: there is no such cluster here, or it hides the GPUs, as `local` does.
         EcnasError: a job failed, or none could be submitted.
     """
     check_types(Settings, settings=settings)
@@ -204,15 +169,12 @@ def launch(
     folder = Path(folder).resolve()
     if limit is not None:
         check_counts(limit=limit)
-    gpus: tuple[str, ...] = ()
     parent = os.getpid() if cluster.kind == "local" else None
-    if cluster.kind == "local" and settings.device.startswith("cuda"):
-        gpus = tuple(named_gpus("all"))
-        if len(gpus) < cluster.workers:
-            text = f"workers must be at most {len(gpus)}, one for each GPU"
-            raise ConfigError(text, value=cluster.workers)
+    if parent is not None and settings.device.startswith("cuda"):
+        text, remedy = "jobs of this machine cannot use a GPU", "use --gpus all for its GPUs"
+        raise ConfigError(text, value=settings.device, remedy=remedy)
     jobs = submit(
-        _Job(folder, settings, pace or Pace(), limit, gpus, parent),
+        _Job(folder, settings, pace or Pace(), limit, parent),
         range(cluster.workers),
         folder / _JOBS,
         cluster.kind,
@@ -227,7 +189,7 @@ def launch(
         slurm_additional_parameters={"requeue": True},
     )
     if wait or cluster.kind == "local":
-        list(results(jobs, folder / _JOBS, progress or silent))
+        list(results(jobs, folder / _JOBS))
     return [str(job.job_id) for job in jobs]
 
 
@@ -271,28 +233,27 @@ def submit(
         raise EcnasError(f"the jobs could not be submitted: {_end(error)}") from error
 
 
-def results(jobs: Sequence[Any], folder: Path, progress: Progress = silent) -> Iterator[Any]:
+def results(jobs: Sequence[Any], folder: Path) -> Iterator[Any]:
     """Result of each of submitit's jobs when it has ended; a caller that stops cancels the others.
 
     Raises:
         EcnasError: jobs failed; it is raised when the others have ended too.
     """
-    running, failures = list(jobs), []
+    from submitit.helpers import as_completed
+
+    report, failures = partial(listener(), "waiting for the jobs", total=len(jobs), unit="jobs"), []
+    report(0)
     try:
-        while running:
-            ended = [job for job in running if job.done()]
-            for job in ended:
-                running.remove(job)
-                if failed := job.exception():
-                    failures.append(f"{job.job_id}: {_end(failed)}")
-                else:
-                    yield job.result()
-            progress("waiting for the jobs", len(jobs) - len(running), len(jobs), unit="jobs")
-            if running and not ended:
-                time.sleep(_POLL_S)
+        for number, job in enumerate(as_completed(jobs, poll_frequency=1.0), start=1):
+            if failed := job.exception():
+                failures.append(f"{job.job_id}: {_end(failed)}")
+            else:
+                yield job.result()
+            report(number)
     finally:
-        for job in running:
-            job.cancel(check=False)
+        for job in jobs:
+            if not job.done():
+                job.cancel(check=False)
     if failures:
         text = f"{len(failures)} of {len(jobs)} jobs failed; the first: {failures[0]}"
         remedy = f"see their output in {folder}, then run the same command to go on"

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.campaign.plan import Plan, Settings, Unit
-from naslib_ecnas.campaign.unit import open_meter, recipe_of
+from naslib_ecnas.campaign.worker import open_meter, recipe_of
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.metrics import J_PER_KWH
-from naslib_ecnas.progress import Progress
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.modelled import Models, calibration_of, energy_provenance
+from naslib_ecnas.surrogate.modelled import Models, calibration_of
 from naslib_ecnas.training.recipe import TRAIN_IMAGES
 
 #: The GPU whose models are used where no other is named: the fastest that EC-NAS measured.
@@ -59,12 +58,13 @@ def expected(
         ConfigError, UnknownTableError, FormatError: there is no such calibration.
     """
     model, header = calibration_of(device)
+    models = Models(model, header)
     rows, epochs = ([getattr(unit, name) for unit in units] for name in ("row", "epochs"))
     budgets, which = np.unique(np.array(epochs, dtype=np.int64), return_inverse=True)
-    kwh = Models.shipped(model).energies(rows, budgets.tolist())["energy_kwh"]
-    pue = energy_provenance(model, header).pue or 1.0
+    kwh = models.energies(rows, budgets.tolist())["energy_kwh"]
+    pue = models.energy_provenance.pue or 1.0
     seconds = np.full(len(rows), math.nan)
-    if model is not None and model.time.any():
+    if model.time.any():
         seconds = model.training_time_s(features(rows)) * np.array(epochs) / 4
     return kwh[np.arange(len(rows)), which] / pue, seconds
 
@@ -78,7 +78,7 @@ def modelled(plan: Plan, device: str | PathLike[str] = MODELLED) -> Estimate:
     return Estimate(whole * float(seconds.sum()), whole * float(kwh.sum()), basis)
 
 
-def timed(plan: Plan, settings: Settings, *, progress: Progress | None = None) -> Estimate:
+def timed(plan: Plan, settings: Settings) -> Estimate:
     """The estimate from steps of a few cells on the device; evaluations and rests are included.
 
     The cells are spread over the plan's multiply-adds, and others interpolated between them. The
@@ -87,7 +87,6 @@ def timed(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
     Args:
         plan: the campaign.
         settings: how it is to be measured, device and meter above all.
-        progress: gets the steps that are timed.
 
     Raises:
         MissingDependencyError: torch is not installed.
@@ -119,7 +118,6 @@ def timed(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
                 groups=2,
                 device=settings.device,
                 meter=meter,
-                progress=progress,
             )
             # Not the first step, which loads kernels or compiles them.
             longest = max(parts[1:], key=lambda part: part.window.seconds)

@@ -1,11 +1,11 @@
-"""A campaign's records as a table, in any format that the package writes."""
+"""A campaign's records as a table, in any format, also at budgets that were not trained."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from os import PathLike
@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from naslib_ecnas.campaign.checks import faults, together
-from naslib_ecnas.campaign.extrapolate import extrapolated
 from naslib_ecnas.campaign.measurement import RECORDS, Measurement, read_record, recorded
-from naslib_ecnas.campaign.plan import Plan, check_choice
+from naslib_ecnas.campaign.plan import Plan
+from naslib_ecnas.campaign.validate import alone, common, together
 from naslib_ecnas.errors import (
     ConfigError,
     EcnasError,
     FormatError,
     ProvenanceError,
+    check_choice,
+    check_counts,
     check_numbers,
 )
 from naslib_ecnas.files import read_bytes
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from naslib_ecnas.energy.readings import Window
     from naslib_ecnas.provenance import Provenance
 
+Array = NDArray[np.float64]
+
 #: Parts of a run that `energy_kwh` covers -> what the provenance says about it. `training` is what
 #: it covers in EC-NAS's files, `steps` is without the start-up.
 _SPANS = {
@@ -47,23 +51,12 @@ _NOT_OF_THE_PLAN = ("plan", "copy")
 #: Prefixes of metrics and their evaluations.
 _POINTS = (("initial_", "start"), ("halfway_", "middle"), ("", "end"))
 #: What the records of one column must have in common, since values of different provenance would
-#: be mixed.
-_COMMON: dict[str, Callable[[Measurement], Any]] = {
-    "device": lambda r: r.training.device_name,
-    "recipe": lambda r: r.training.recipe,
-    "data": lambda r: r.training.data.sha256,
-    "evaluated images": lambda r: r.settings.evaluate_images,
-    "arithmetic": lambda r: {
-        name: value
-        for name, value in r.training.arithmetic.items()
-        if "precision" in name or "TF32" in name
-    },
-    "origin": lambda r: bool(r.made_up),
-}
+#: be mixed; see `validate.common`.
+_COMMON = ("device", "recipe", "data", "evaluated images", "rounding", "origin")
 
 
 class SyntheticError(EcnasError):
-    """Synthetic images, shortened trainings or replayed energies are not measurements."""
+    """Trainings on synthetic images, or shortened, or without their GPU are not measurements."""
 
 
 def export(
@@ -182,13 +175,15 @@ def columns_of(
         sha256=_digest(folder, records),
         note=_note(records, plan, why),
     )
-    energy = replace(_noted(base, _energy_note(records, cpu=cpu, span=span)), pue=pue)
+    about = _energy_note(records, cpu=cpu, span=span)
+    energy = replace(base, note=f"{base.note}, {about}", pue=pue)
     provenance = {}
     for name in values:
         emitted = "co2" in name
-        provenance[name] = energy if emitted or name.endswith("energy_kwh") else base
+        origin = energy if emitted or name.endswith("energy_kwh") else base
         if intensity is not None and (emitted or "carbon" in name):
-            provenance[name] = _noted(provenance[name], f"carbon intensity {intensity.about}")
+            origin = replace(origin, note=f"{origin.note}, carbon intensity {intensity.about}")
+        provenance[name] = origin
     return Columns(
         name=plan.name,
         # The smallest space of EC-NAS that contains every row of the plan.
@@ -209,19 +204,20 @@ def _records(folder: Path, plan: Plan, allow_synthetic: bool) -> list[Measuremen
     if not records:
         remedy = f"measure them: ecnas measure run {folder}"
         raise ConfigError("the campaign has no records yet", remedy=remedy)
-    found = [finding for record in records for finding in faults(record, plan)]
+    found = [finding for record in records for finding in alone(record, plan)]
     for finding in (*found, *together(records)):
         if finding.code in _NOT_OF_THE_PLAN:
             path, remedy = folder / RECORDS / f"{finding.unit}.json", "see: ecnas measure validate"
             raise FormatError(finding.text, path=path, remedy=remedy)
     reasons = Counter(why for record in records for why in record.made_up)
     if reasons and not allow_synthetic:
-        common = "; ".join(f"{count} x {why}" for why, count in reasons.most_common(3))
-        text = f"the records are not measurements of whole trainings on CIFAR-10: {common}"
+        most = "; ".join(f"{count} x {why}" for why, count in reasons.most_common(3))
+        text = f"the records are not measurements of whole trainings on CIFAR-10: {most}"
         remedy = "export them, marked as synthetic, with --allow-synthetic"
         raise SyntheticError(text, remedy=remedy)
-    for name, of in _COMMON.items():
-        different = list(dict.fromkeys(str(of(record)) for record in records))
+    shared = [common(record) for record in records]
+    for name in _COMMON:
+        different = list(dict.fromkeys(str(each[name]) for each in shared))
         if len(different) > 1:
             text = f"the records have more than one {name}"
             remedy = "make a campaign for each; see: ecnas measure validate"
@@ -334,5 +330,74 @@ def _energy_note(records: list[Measurement], *, cpu: bool, span: str) -> str:
     return ", ".join(notes)
 
 
-def _noted(origin: Provenance, text: str) -> Provenance:
-    return replace(origin, note=f"{origin.note}, {text}" if origin.note else text)
+# -- budgets that were not trained ---------------------------------------------------------------
+
+#: What grows affinely with the epochs -> relative deviation between trainings of a cell, where no
+#: training was repeated: root mean square of EC-NAS's four-vertex cells on its RTX 6000.
+_AFFINE = {"energy_kwh": 0.027, "training_time_s": 0.0065}
+
+
+def extrapolated(columns: Columns, epochs: Sequence[int]) -> Columns:
+    """Energies and times of the cells at other budgets, with standard deviations of a training.
+
+    Each epoch costs the same and the start-up does not depend on their number, so that every cell
+    has a line over the epochs: through its trainings at two budgets, or fitted to more of them with
+    equal relative errors. From 4 and 12 epochs to 108 that is off by 1.5 % (median; 4.7 % for 95 of
+    100 cells) for single trainings of EC-NAS's four-vertex cells, for a seventh of the energy.
+
+    Args:
+        columns: those of a campaign, see `columns_of`.
+        epochs: budgets of the result.
+
+    Returns:
+        One value for each cell and budget, NaN for a cell with fewer than two budgets. Their
+        provenance is `modelled`, or `synthetic` as before.
+
+    Raises:
+        ConfigError: a budget is not a positive number, or no cell has two budgets.
+    """
+    for budget in epochs:
+        check_counts(epochs=budget)
+    wanted = tuple(sorted(set(epochs)))
+    trained = ", ".join(map(str, columns.budgets))
+    values: dict[str, Array] = {}
+    provenance: dict[str, Provenance] = {}
+    for name, deviation in _AFFINE.items():
+        means, stds = _lines(columns.values[name], columns.budgets, wanted, deviation)
+        values |= {name: means[:, :, None], f"{name}_std": stds[:, :, None]}
+        origin = columns.provenance[name]
+        note = f"a line over epochs, from trainings of {trained}"
+        note = f"{origin.note}, {note}" if origin.note else note
+        line = replace(origin, repeats=1, note=note)
+        if line.kind != "synthetic":
+            line = replace(line, kind="modelled")
+        provenance |= {name: line, f"{name}_std": line}
+    if not np.isfinite(values["training_time_s"]).any():
+        raise ConfigError("a line over epochs needs cells that were trained at two budgets or more")
+    about = f"at {', '.join(map(str, wanted))} epochs by lines through {trained}: "
+    attributes = {**columns.attributes, "description": about + columns.attributes["description"]}
+    shown = replace(columns, values=values, provenance=provenance, budgets=wanted, repeats=1)
+    return replace(shown, attributes=attributes)
+
+
+def _lines(
+    values: Array, budgets: Sequence[int], wanted: Sequence[int], deviation: float
+) -> tuple[Array, Array]:
+    """(n, w) values at the wanted budgets and their deviations, of (n, b, r) values."""
+    count = np.isfinite(values).sum(axis=2)
+    mean = np.where(count > 0, np.nansum(values, axis=2), math.nan) / np.maximum(count, 1)
+    spread, freedom = np.nansum((values / mean[:, :, None] - 1) ** 2), (count - 1).clip(0).sum()
+    if freedom:
+        deviation = math.sqrt(spread / freedom)
+    found, error = (np.full((len(values), len(wanted)), math.nan) for _ in range(2))
+    for cell, there in enumerate(count > 0):
+        if there.sum() < 2 or not (mean[cell, there] > 0).all():
+            continue
+        design = np.column_stack([np.ones(there.sum()), np.array(budgets)[there]])
+        scale = mean[cell, there] / np.sqrt(count[cell, there])
+        # Least squares of relative errors; each row gives a value's share in the line.
+        shares = np.linalg.pinv(design / scale[:, None]) / scale
+        at = np.column_stack([np.ones(len(wanted)), wanted]) @ shares
+        found[cell] = at @ mean[cell, there]
+        error[cell] = deviation * np.sqrt((at**2) @ scale**2 + found[cell] ** 2)
+    return found, error

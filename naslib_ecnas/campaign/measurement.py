@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -27,10 +26,7 @@ from naslib_ecnas.training.record import CIFAR10, WHEN, Segment, TrainingRecord,
 
 #: Folder of a campaign that contains the records.
 RECORDS = "records"
-_NAME = "ecnas-measurement"
-#: Version 1 evaluated every recipe at half of the budget, and did not read back torch's arithmetic.
-_VERSION = 2
-_FORMAT = f"{_NAME}/{_VERSION}"
+_FORMAT = "ecnas-measurement/2"
 _REMEDY = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
 #: Reason of a reading that is missing because its window was shorter than a refresh.
 _TOO_SHORT = "too-short"
@@ -38,20 +34,12 @@ _TOO_SHORT = "too-short"
 _CALIBRATION_EPOCHS = 4
 
 
-class NewerRecord(FormatError):
-    """A record that a newer version of this package wrote; it need not be damaged."""
-
-
-class OlderRecord(FormatError):
-    """A record that an older version wrote, which measured by other rules."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class MeterLabel:
     """How the energy was measured."""
 
     kind: str
-    """`nvml` (with RAPL if it is available), `rapl`, `none` or `replay`."""
+    """`nvml` (with RAPL if it is available), `rapl` or `none`."""
     methods: Mapping[str, str] = field(default_factory=dict)
     """GPU UUID -> sensor."""
     periods_s: Mapping[str, MaybeNaN] = field(default_factory=dict)
@@ -91,14 +79,13 @@ class Measurement:
     @property
     def made_up(self) -> tuple[str, ...]:
         """Why it is not a measurement of a whole training on real images; empty if it is one."""
-        training, meter = self.training, self.meter.kind
-        unused_gpu = meter == "nvml" and not training.device.startswith("cuda")
+        training = self.training
+        unused_gpu = self.meter.kind == "nvml" and not training.device.startswith("cuda")
         reasons = {
             f"{training.data.name} images": training.data.name != CIFAR10,
             f"stopped after {training.steps} of {training.budget_steps} steps": (
                 training.steps < training.budget_steps
             ),
-            "energies replayed from a file": meter == "replay",
             f"energies of a GPU that a training on {training.device} does not use": unused_gpu,
         }
         return tuple(why for why, applies in reasons.items() if applies)
@@ -110,9 +97,11 @@ class Measurement:
             StorageError: the folder cannot be written or the disk is full.
         """
         # With sums of windows and of the run, for readers without this package.
+        sums = {name: getattr(self, name) for name in ("energy_kwh", "total_energy_kwh")}
+        for name in ("training_time_s", "start_up_s", "total_time_s"):
+            sums[name] = getattr(self.training, name)
         windows = [window.to_dict() for window in self.windows]
-        sums = {name: to_plain(getattr(self, name)) for name in _SUMS}
-        content = {**sums, **to_plain(self), "windows": windows}
+        content = {**to_plain(sums), **to_plain(self), "windows": windows}
         whole = {"format": _FORMAT, "sha256": _digest(content), "content": content}
         with atomic_write(Path(path)) as file:
             file.write(to_json(whole).encode("utf-8") + b"\n")
@@ -124,33 +113,21 @@ class Measurement:
         Raises:
             StorageError: the file cannot be read.
             ChecksumError: the content is not what was written.
-            NewerRecord, OlderRecord: another version wrote it.
-            FormatError: it is not a record.
+            FormatError: it is not a record, or one of another version of this package.
         """
         where: dict[str, Any] = {"path": path, "remedy": _REMEDY}
         data = read_file(Path(path), "the record", from_json, remedy=_REMEDY)
         form = data.get("format") if isinstance(data, dict) else None
-        if form == f"{_NAME}/1":
-            text = f"the record has version 1, not {_VERSION}: it was evaluated at half of its "
-            text += "budget whatever the recipe, and whether TF32 was used is not known"
-            raise OlderRecord(text, **where)
-        if form != _FORMAT and str(form).startswith(f"{_NAME}/"):
-            text = f"another version of this package wrote the record: {form}, not {_FORMAT}"
-            remedy = "read it with that version: pip install --upgrade naslib-ecnas"
-            raise NewerRecord(text, path=path, remedy=remedy)
         if form != _FORMAT:
-            raise FormatError(f"a record has the format {_FORMAT}", **where)
+            raise FormatError(f"a record has the format {_FORMAT}", value=form, **where)
         content = data.get("content")
         if _digest(content) != data.get("sha256"):
             raise ChecksumError("the record's content is not what was written", **where)
         if not isinstance(content, dict) or not isinstance(content.get("windows"), list):
             raise FormatError("a record contains an object with windows", **where)
-        with suppress(AttributeError, KeyError, TypeError):  # records before there were any
-            content["training"]["recipe"].setdefault("cuda_graphs", False)
-            content["settings"].setdefault("shared", "refuse")
         windows = tuple(Window.from_dict(window) for window in content["windows"])
-        fields = {name: value for name, value in content.items() if name not in _SUMS}
-        record = from_plain(cls, {**fields, "windows": []}, path=str(path))
+        known = {field.name: content.get(field.name) for field in fields(cls)}
+        record = from_plain(cls, {**known, "windows": []}, path=str(path))
         return replace(record, windows=windows)
 
     # -- energies ----
@@ -209,21 +186,6 @@ class Measurement:
         """Of the whole run, evaluations included; see `energy_kwh`."""
         return self.total_j(cpu=self.has_cpu) / J_PER_KWH
 
-    @property
-    def training_time_s(self) -> float:
-        """Seconds of the training steps, see `TrainingRecord.training_time_s`."""
-        return self.training.training_time_s
-
-    @property
-    def start_up_s(self) -> float:
-        """Seconds of the start-up, which `training_time_s` does not include."""
-        return self.training.start_up_s
-
-    @property
-    def total_time_s(self) -> float:
-        """Seconds of the whole run, start-up and evaluations included."""
-        return self.training.total_time_s
-
     def total_j(self, *, cpu: bool) -> float:
         """Joules of the whole run, start-up and evaluations included; NaN if unknown.
 
@@ -240,10 +202,9 @@ class Measurement:
         short = self.unresolved
         known = [s.window for s in self.training.segments if s.window.name not in short]
         seconds = sum(window.seconds for window in known)
-        joules = math.fsum(self._windows_j(known, cpu=cpu, power_w=math.nan))
-        power = joules / seconds if seconds > 0 else math.nan
+        power_w = self._windows_j(known, cpu=cpu) / seconds if seconds > 0 else math.nan
         chosen = [segment.window for segment in self.segments_until(when)]
-        return math.fsum(self._windows_j(chosen, cpu=cpu, power_w=power))
+        return self._windows_j(chosen, cpu=cpu, power_w=power_w)
 
     def training_j(self, *, cpu: bool, when: str = "end") -> float:
         """Joules of start-up and of the steps before an evaluation, as in EC-NAS's files.
@@ -251,14 +212,13 @@ class Measurement:
         No evaluation is included, nor the milliseconds between windows; NaN if unknown. A start-up
         that was too short for the sensor is estimated at the run's mean power.
         """
-        start_up = self._start_up_j(cpu=cpu)
-        return math.fsum([self.steps_j(cpu=cpu, when=when), start_up])
+        return math.fsum([self.steps_j(cpu=cpu, when=when), self._start_up_j(cpu=cpu)])
 
     def _start_up_j(self, *, cpu: bool) -> float:
         total = self.window("total")
-        power = self.total_j(cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
+        power_w = self.total_j(cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
         named = [window for window in self.training.windows if window.name == "init"]
-        return math.fsum(self._windows_j(named, cpu=cpu, power_w=power))
+        return self._windows_j(named, cpu=cpu, power_w=power_w)
 
     def start_up_share(self, *, cpu: bool) -> float:
         """Share of the start-up in the energy of start-up and 4 epochs; NaN if unknown.
@@ -272,17 +232,11 @@ class Measurement:
         return fixed / (fixed + four) if fixed + four > 0 else math.nan
 
     def _windows_j(
-        self, windows: Iterable[WindowId], *, cpu: bool, power_w: float
-    ) -> Iterator[float]:
-        """Joules of each window; one that is too short for the sensor is estimated at `power_w`."""
-        for named in windows:
-            window = self.window(named.name)
-            short = _too_short(window)
-            yield power_w * named.seconds if short else _window_j(window, cpu=cpu)
-
-
-#: Properties that a file states too.
-_SUMS = ("energy_kwh", "total_energy_kwh", "training_time_s", "start_up_s", "total_time_s")
+        self, windows: Iterable[WindowId], *, cpu: bool, power_w: float = math.nan
+    ) -> float:
+        """Joules of windows; one that is too short for the sensor is estimated at `power_w`."""
+        found = [(named.seconds, self.window(named.name)) for named in windows]
+        return math.fsum(power_w * s if _too_short(w) else _window_j(w, cpu=cpu) for s, w in found)
 
 
 def essential(window: Window | None) -> Mapping[str, Reading]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,6 +19,7 @@ from naslib_ecnas.errors import (
     FormatError,
     StorageError,
     UnknownTableError,
+    check_choice,
     check_counts,
     check_numbers,
     check_types,
@@ -45,37 +45,26 @@ _FORMAT = "ecnas-plan/1"
 _DATA = ("cifar10", "tfrecord", "synthetic")
 #: Synthetic images in each file of a rehearsal.
 _FEW = 64
-#: Errors of a file that is not regular, or larger than any document.
-NO_DOCUMENT = (errno.EINVAL, errno.EFBIG)
 #: Most epochs of a training, and trainings of a cell: tables have a place for each repeat.
 _EPOCHS, _REPEATS = 10_000, 1000
-_METERS = ("auto", "none", "replay")
+_METERS = ("auto", "none")
 #: Seconds after which a GPU's clocks and most of its temperature have settled under load.
 _WARM_UP_S = 60.0
 
 T = TypeVar("T")
 
 
-def check_choice(known: Sequence[str], **values: Any) -> None:
-    """Raise a ConfigError unless every value is one of the known ones."""
-    for name, value in values.items():
-        if value not in known:
-            raise ConfigError(f"{name} must be one of {', '.join(known)}", value=value)
-
-
 def read_file(path: Path, what: str, decode: Callable[[bytes], T], **details: Any) -> T:
     """What `decode` makes of a file that contains `what`; `details` are arguments of the error.
 
     Raises:
-        StorageError: the file cannot be read.
-        FormatError: it is no regular file, or too large, or `decode` raises a ValueError.
+        StorageError: the file cannot be read, is not regular or too large.
+        FormatError: `decode` raises a ValueError.
     """
     try:
         return decode(read_bytes(path))
     except OSError as error:
-        if error.errno not in NO_DOCUMENT:
-            raise not_read(error, path) from error
-        raise FormatError(f"{what} is damaged: {error.strerror}", path=path, **details) from error
+        raise not_read(error, path) from error
     except ValueError as error:
         raise FormatError(f"{what} is damaged: {error}", path=path, **details) from error
 
@@ -116,7 +105,7 @@ class DataChoice:
     """The images of the trainings."""
 
     kind: str
-    """`cifar10` (Python or binary version), `tfrecord`, or `synthetic`."""
+    """`cifar10` or `tfrecord`, whose folder may have any version of the files, or `synthetic`."""
     path: str | None = None
     """Folder of the files; None for synthetic images."""
     images_per_file: int = 10_000
@@ -184,12 +173,7 @@ class Plan:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the plan's content."""
-        return sha256(to_json(self._content()).encode("utf-8")).hexdigest()
-
-    def _content(self) -> dict[str, Any]:
-        """Plain values; without `speed` where it is empty, as in plans before there was one."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain if self.speed else {k: v for k, v in plain.items() if k != "speed"}
+        return sha256(to_json(self).encode("utf-8")).hexdigest()
 
     def write(self, folder: str | PathLike[str]) -> None:
         """Write the plan into a new folder, or one that contains the same plan already.
@@ -206,7 +190,7 @@ class Plan:
             what = "another plan" if there else "something else"
             text = f"the campaign needs a new folder; {folder} contains {what}"
             raise ConfigError(text, remedy="choose another --out")
-        text = to_json({"format": _FORMAT, **self._content()}, indent=1)
+        text = to_json({"format": _FORMAT, **to_plain(self)}, indent=1)
         with atomic_write(folder / _PLAN) as file:
             file.write(text.encode("utf-8") + b"\n")
 
@@ -226,7 +210,7 @@ class Plan:
         data = read_file(path, "the plan", from_json)
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
             raise FormatError(f"a plan has the format {_FORMAT}", path=path)
-        return from_plain(cls, {"speed": [], **data}, path=str(path))
+        return from_plain(cls, data, path=str(path))
 
 
 def make_plan(
@@ -340,9 +324,7 @@ class Settings:
     """torch's name of the device."""
     meter: str = "auto"
     """`auto`: the GPU by NVML and the CPU by RAPL, or an error if the GPU cannot be measured;
-    `none`: no energy; `replay`: energies from a file, which are not a measurement."""
-    replay: str | None = None
-    """The file of a replay."""
+    `none`: no energy."""
     gpu: str | None = None
     """NVML's name of the GPU to measure, if `device` does not determine it."""
     shared: str = "graphics"
@@ -365,9 +347,6 @@ class Settings:
         check_choice(_METERS, meter=self.meter)
         check_choice(SHARED, shared=self.shared)
         check_choice(IMAGES, images=self.images)
-        if (self.meter == "replay") != (self.replay is not None):
-            text = "the meter replay needs a file, and no other meter has one"
-            raise ConfigError(text, value=(self.meter, self.replay))
         if self.gpu is not None and self.meter != "auto":
             raise ConfigError("a named GPU needs the meter auto", value=self.meter)
         counts = {name: getattr(self, name) for name in ("steps", "batch_size", "evaluate_images")}
@@ -388,8 +367,6 @@ class Pace:
 
     tries: int = 3
     """Attempts at a unit, invalid or failed, after which it is given up."""
-    beat_s: float = 10.0
-    """Seconds between two heartbeats of a claim."""
     stale_s: float = 120.0
     """Seconds without a heartbeat after which a claim of another machine is taken over."""
     patience_s: float = 600.0
@@ -400,8 +377,10 @@ class Pace:
 
     def __post_init__(self) -> None:
         check_counts(tries=self.tries)
-        check_numbers(above=0, beat_s=self.beat_s)
-        check_numbers(least=0, stale_s=self.stale_s, patience_s=self.patience_s)
-        if self.stale_s < 3 * self.beat_s:
-            text = f"stale_s must be at least three heartbeats, {3 * self.beat_s:g} s, or claims "
-            raise ConfigError(f"{text}would be taken from live workers", value=self.stale_s)
+        check_numbers(above=0, stale_s=self.stale_s)
+        check_numbers(least=0, patience_s=self.patience_s)
+
+    @property
+    def beat_s(self) -> float:
+        """Seconds between two heartbeats of a claim."""
+        return min(10.0, self.stale_s / 4)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from naslib_ecnas.campaign.claims import Attempt, attempts, claims
+from naslib_ecnas.campaign.claims import Attempt, attempts
 from naslib_ecnas.campaign.estimate import expected
 from naslib_ecnas.campaign.measurement import Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Unit
@@ -51,7 +51,7 @@ class Lost:
     attempts: int
     seconds: float
     energy_kwh: float
-    """Of finished windows; NaN if nothing was measured."""
+    """At the mean power of the records; NaN if none of them has an energy."""
 
 
 @dataclass(frozen=True)
@@ -104,27 +104,22 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
     records: list[Measurement] = []
     unreadable, running, given_up, lost, left = [], [], [], [], []
     for unit in plan.units:
-        place = attempts_folder(folder, unit)
+        made = attempts(attempts_folder(folder, unit))
         if unit.name in there:
-            counted = 0
             try:
-                records.append(read_record(folder, unit))
-                counted = records[-1].attempt
+                record = read_record(folder, unit)
+                records.append(record)
+                made = [one for one in made if one.claim.number != record.attempt]
             except EcnasError:
                 unreadable.append(str(unit))
-            # Most records come from a first attempt, whose log need not be read.
-            if [claim.number for claim in claims(place)] != [counted]:
-                lost += [made for made in attempts(place) if made.claim.number != counted]
-            continue
-        left.append(unit)
-        made = attempts(place)
-        last = made[-1] if made else None
-        alive = last is not None and last.ended == "" and not (last.owner and last.owner.dead)
-        if alive:
+        elif made and not made[-1].ended and not made[-1].dead:
             running.append(_running(unit, made.pop(), pace))
-        elif last is not None and exhausted(made, pace.tries):
-            given_up.append(GivenUp(str(unit), len(made), last.detail or "its worker died"))
-            left.pop()
+            left.append(unit)
+        elif made and exhausted(made, pace.tries):
+            why = made[-1].detail or "its worker died"
+            given_up.append(GivenUp(str(unit), len(made), why))
+        else:
+            left.append(unit)
         lost += made
     workers = max(sum(not unit.stale for unit in running), 1)
     energy, to_come, seconds, basis = _forecast(records, left)
@@ -135,7 +130,7 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
         unreadable=tuple(unreadable),
         running=tuple(running),
         given_up=tuple(given_up),
-        lost=_lost(lost),
+        lost=_lost(lost, records),
         units_per_hour=_rate(records),
         remaining_s=seconds / workers,
         energy_kwh=energy,
@@ -151,15 +146,16 @@ def _running(unit: Unit, attempt: Attempt, pace: Pace) -> Running:
         worker="unknown" if owner is None else str(owner),
         # By another machine's clock, or one that was set back, it may lie in the future.
         since_s=math.nan if owner is None else max(now - owner.claimed_unix, 0.0),
-        stale=now - attempt.claim.path.stat().st_mtime >= pace.stale_s,
+        stale=now - attempt.beat_unix >= pace.stale_s,
     )
 
 
-def _lost(made: list[Attempt]) -> Lost:
-    seconds = [a.seconds for a in made if math.isfinite(a.seconds)]
-    joules = [a.energy_j for a in made if math.isfinite(a.energy_j)]
-    kwh = math.fsum(joules) / J_PER_KWH if joules else math.nan
-    return Lost(len(made), math.fsum(seconds), kwh)
+def _lost(made: list[Attempt], records: list[Measurement]) -> Lost:
+    seconds = math.fsum(one.seconds for one in made if math.isfinite(one.seconds))
+    pairs = ((r.total_energy_kwh, r.training.total_time_s) for r in records)
+    known = [(kwh, took) for kwh, took in pairs if math.isfinite(kwh) and took > 0]
+    kwh, took = map(math.fsum, zip(*known, strict=True)) if known else (math.nan, 1.0)
+    return Lost(len(made), seconds, seconds * kwh / took)
 
 
 def _rate(records: list[Measurement]) -> float:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from naslib_ecnas.commands.options import (
     JSON,
     add_limits,
+    add_style_options,
     add_table_options,
     chosen,
     command,
     limits_of,
+    styled,
     table_options,
 )
-from naslib_ecnas.console import counted, print_json, print_table, progress, split_words
-from naslib_ecnas.errors import ConfigError, MissingDependencyError, check_numbers
-
-if TYPE_CHECKING:
-    from naslib_ecnas.comparison.results import Summary
-    from naslib_ecnas.comparison.worlds import WorldRanking
+from naslib_ecnas.comparison.experiment import Grid, compare, rules_of
+from naslib_ecnas.comparison.results import FILE, Reference, Summary, gather, summarise
+from naslib_ecnas.comparison.worlds import WorldRanking
+from naslib_ecnas.console import print_json, print_table, progress, split_words
+from naslib_ecnas.errors import ConfigError, MissingDependencyError, check_numbers, counted
+from naslib_ecnas.figures.summary import write_figures
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "run as jobs of a cluster, through submitit"
     add("--cluster", help=about, choices=("slurm", "local"))
     add("--out", "DIR", "folder of the comparison", required=True)
+    add_style_options(add)
     add("--no-plot", help="write no figures")
     add(*JSON)
     add_table_options(add)
@@ -74,14 +78,11 @@ def run(args: argparse.Namespace) -> None:
     """Run every method on every table with every seed under the same rules, and write one tidy
     file, figures and tables. A stopped comparison continues where it stopped: finished runs are not
     repeated."""
-    from naslib_ecnas.comparison.experiment import Grid, compare, rules_of
-    from naslib_ecnas.comparison.reference import Reference
-
     options = chosen(args, "methods tables objectives epochs noise workers baseline")
     for name in ("methods", "tables", "objectives"):
         options[name] = split_words(options[name])
     options |= limits_of(args) | {"charge_repeats": not args.free_repeats}
-    setting, out = table_options(args), args.out
+    setting, out, look = table_options(args), args.out, styled(args)
     options["worlds"] = () if args.worlds is None else seed_list(args.worlds, "worlds")
     grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
     check_numbers("a comparison", least=0, rope=args.rope)
@@ -90,46 +91,41 @@ def run(args: argparse.Namespace) -> None:
             raise ConfigError("other runs are on the tables themselves: --against or --worlds")
         # First, so that what cannot be compared is an error before the runs are made.
         Reference.of(args.against).results(grid.tables, setting, grid.rules())
-    with progress() as shown:
-        units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
+    with progress():
+        units = compare(grid, out, **chosen(args, "jobs cluster"))
     planned = rules_of(out).get("baseline")
     baseline = args.baseline or (planned if planned in grid.methods else None)
     tests = {"against": baseline, "planned": baseline == planned, "rope": args.rope}
-    shown_as = {"json": args.json, "plot": not args.no_plot}
-    finish(out, units, setting, reference=args.against, **shown_as, **tests)
+    shown_as = {"json": args.json, "plot": not args.no_plot, "look": look}
+    finish(out, units, reference=args.against, **shown_as, **tests)
 
 
 def finish(
     out: Path,
     units: Sequence[Any],
-    setting: dict[str, Any],
     *,
     json: bool,
     plot: bool,
+    look: AbstractContextManager[None] | None = None,
     reference: str | None = None,
     **tests: Any,
 ) -> None:
     """Write the tidy file, the summaries and the figures of a comparison, and print its report.
 
-    `setting` holds the arguments of `load` that the tables were opened with, `reference` names
-    the runs to set beside them (see `gather`), `tests` are arguments of `summarise`.
+    `reference` names the runs to set beside them (see `gather`), `look` gives the style of the
+    figures, `tests` are arguments of `summarise`.
     """
-    from naslib_ecnas.comparison.results import FILE, gather, summarise
-
-    with progress() as shown:
-        results = gather(out, units, setting, against=reference, progress=shown)
+    with progress():
+        results = gather(out, units, against=reference)
     results.sheet.write(out / FILE)
     if len(results.worlds):
         results.worlds.write(out / "worlds.csv")
     summary = summarise(results, **tests)
     summary.write(out)
     if plot:
-        from naslib_ecnas.figures.statistics import write_statistics
-        from naslib_ecnas.figures.summary import write_figures
-
         try:
-            write_figures(results, out)
-            write_statistics(summary.findings, out)
+            with look or nullcontext():
+                write_figures(results, summary, out)
         except MissingDependencyError as error:
             print(f"figures skipped: {error}", file=sys.stderr)
     if json:
@@ -174,11 +170,9 @@ def _report_worlds(ranking: WorldRanking) -> None:
     print(f"\n{ranking.table} and {worlds} as plausible: {about}\n")
     headings = ("method", "table", "worlds", "best", *(f"> {name}" for name in ranking.methods))
     print_table(headings, ranking.shown(), right=range(1, len(headings)))
-    holds, (usual, count) = ranking.order_holds.tolist(), ranking.usual_order
+    holds = ranking.order_holds.tolist()
     print(f"\norder on the table: {' > '.join(ranking.methods)}")
     print(f"    holds in {holds[-1]} of {worlds}, its first place in {holds[0]}")
-    if usual != ranking.methods:
-        print(f"most frequent order: {' > '.join(usual)}\n    holds in {count} of {worlds}")
 
 
 def seed_list(text: str, what: str = "seeds") -> tuple[int, ...]:
@@ -187,8 +181,6 @@ def seed_list(text: str, what: str = "seeds") -> tuple[int, ...]:
     Raises:
         ConfigError: the text is neither.
     """
-    from naslib_ecnas.comparison.experiment import seeds_of
-
     try:
         numbers = [int(word) for word in split_words(text)]
     except ValueError:
@@ -196,4 +188,4 @@ def seed_list(text: str, what: str = "seeds") -> tuple[int, ...]:
     one = len(numbers) == 1 and "," not in text
     if not numbers or (one and numbers[0] < 1):
         raise ConfigError(f"{what} must be their number, such as 10, or a list: 3,7,9", value=text)
-    return seeds_of(numbers[0] if one else numbers)
+    return tuple(range(numbers[0]) if one else numbers)

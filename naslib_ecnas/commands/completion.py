@@ -77,11 +77,13 @@ def _names(metavar: str) -> Iterable[str]:
         return tuple(getattr(import_module(f"naslib_ecnas.{module}"), name))
     if metavar in ("TABLE", "TABLES", "PUBLISHED", "PUBLISHED_OR_FILE"):
         from naslib_ecnas.data.catalog import catalog
+        from naslib_ecnas.plugins import installed
         from naslib_ecnas.surrogate import EMBEDDED
 
         tables = [entry.name for entry in catalog().tables]
         others = (entry.name for entry in catalog().files)
-        return [*EMBEDDED, *tables] if metavar.startswith("TABLE") else [*tables, *others]
+        own = metavar.startswith("TABLE")
+        return [*EMBEDDED, *tables, *installed("table")] if own else [*tables, *others]
     if metavar == "METHODS":
         from naslib_ecnas.search.methods import method_names
 

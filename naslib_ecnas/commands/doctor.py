@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import platform
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
+from naslib_ecnas._version import __version__
 from naslib_ecnas.commands.options import JSON, command
-from naslib_ecnas.console import installed_version, print_json, print_table
+from naslib_ecnas.console import bytes_text, installed_version, print_json, print_table
 from naslib_ecnas.errors import EcnasError
 
 #: Extra -> distributions that it installs.
@@ -22,6 +24,15 @@ _EXTRAS = {
     "fit": ("torch", "scikit-learn", "lightgbm", "pyarrow"),
     "naslib": ("torch", "scikit-learn", "networkx", "fvcore", "nasbench-pytorch"),
     "measure": ("torch", "nvidia-ml-py", "submitit"),
+}
+#: Packages for single parts of NASLib.
+_NASLIB = {
+    "tensorboard": "runner bbo",
+    "xgboost": "predictor xgb",
+    "ngboost": "predictor ngb",
+    "pyro-ppl": "predictors gp, sparse_gp, var_sparse_gp",
+    "pybnn": "predictors bayes_lin_reg, bohamiann, dngo",
+    "grakel": "predictor gpwl",
 }
 _MEASURE = "pip install 'naslib-ecnas[measure]'"
 
@@ -46,7 +57,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Check the GPUs and how their energy can be measured, the CPU's energy counters, torch,
     NASLib, SLURM, the cache and the optional packages. Changes nothing."""
-    found = checks()
+    show(args, checks((_torch, _gpus, _rapl, _slurm, *SOFTWARE)))
+
+
+def show(args: argparse.Namespace, found: Sequence[Check]) -> None:
+    """Print what was found, as a table and the fixes, or as JSON."""
     if args.json:
         print_json({"checks": [asdict(check) for check in found]})
         return
@@ -57,16 +72,21 @@ def run(args: argparse.Namespace) -> None:
         print_table(("", "how"), fixes)
 
 
-def checks() -> list[Check]:
-    """All checks; one that raises is reported as missing, with its error."""
+def checks(looks: Sequence[Callable[[], Iterator[Check]]]) -> list[Check]:
+    """The results of some checks; one that raises is reported as missing, with its error."""
     found: list[Check] = []
-    for look in (_torch, _gpus, _rapl, _naslib, _slurm, _cache, _mirror, _tables, _packages):
+    for look in looks:
         try:
             found += list(look())
         except Exception as error:  # noqa: BLE001 - a broken package must not hide other findings
             text = f"{type(error).__name__}: {error}"
             found.append(Check(look.__name__.lstrip("_"), "missing", text))
     return found
+
+
+def _version() -> Iterator[Check]:
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield Check("ecnas", "good", f"{__version__}, {python}")
 
 
 def _torch() -> Iterator[Check]:
@@ -196,8 +216,9 @@ def _tables() -> Iterator[Check]:
     from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.surrogate import EMBEDDED
 
-    made = sorted(EMBEDDED.keys() & tables_in_cache().keys())
-    text = f"{', '.join(EMBEDDED)} come with the package; made so far: {', '.join(made) or 'none'}"
+    here = {name: path.stat().st_size for name, path in tables_in_cache().items()}
+    made = ", ".join(f"{name} ({bytes_text(size)})" for name, size in here.items())
+    text = f"{', '.join(EMBEDDED)} come with the package; in the cache: {made or 'none'}"
     yield Check("tables", "good", text)
     tables = catalog().tables
     fetched = [table.name for table in tables if cached_table(table) is not None]
@@ -216,3 +237,12 @@ def _packages() -> Iterator[Check]:
         else:
             here = ", ".join(f"{package} {version}" for package, version in versions.items())
             yield Check(f"extra {extra}", "good", here)
+    for package, use in _NASLIB.items():
+        version = installed_version(package)
+        fix = "" if version else f"pip install {package}"
+        text = f"{version or 'not installed'}, for NASLib's {use}"
+        yield Check(package, "good" if version else "note", text, fix)
+
+
+#: The checks of `ecnas info`, which need no hardware.
+SOFTWARE = (_version, _naslib, _cache, _mirror, _tables, _packages)

@@ -11,22 +11,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from naslib_ecnas.commands.options import add_shared, check_out, command
-from naslib_ecnas.console import duration_text, print_table, quantity_text, split_words
+from naslib_ecnas.console import duration_text, print_table, quantity_text
+from naslib_ecnas.data.carbon import carbon_intensity
+from naslib_ecnas.energy import EnergyMeter, Window
+from naslib_ecnas.energy.nvml import named_gpus
 from naslib_ecnas.errors import ConfigError, EcnasError, check_numbers
 from naslib_ecnas.files import atomic_write, to_json
 
-if TYPE_CHECKING:
-    from naslib_ecnas.energy import EnergyMeter, Window
-
 #: Exit codes of shells for a command that does not exist, cannot be run, or was killed.
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 128
-#: Signals that are meant for the command, if only this process gets them.
-_PASSED_ON = ("SIGTERM", "SIGHUP")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +49,6 @@ def run(args: argparse.Namespace) -> int:
     """Run a command, and print the energy that GPUs and CPU used meanwhile to stderr. The output
     and the exit code are those of the command; one that a signal ended has 128 more than the
     signal, as in a shell. All of a device's energy counts, not only the command's share."""
-    from naslib_ecnas.data.carbon import carbon_intensity
-
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if not words:
         raise ConfigError("name the command to measure, after --", value=" ".join(args.command))
@@ -89,9 +85,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _open_meter(args: argparse.Namespace) -> EnergyMeter:
     """A meter of the chosen GPUs and the CPU; an EcnasError if it would measure nothing."""
-    from naslib_ecnas.energy import EnergyMeter
-
-    devices, why = _devices(args.gpus)
+    asked, devices, why = args.gpus, list[str](), "not asked for"
+    if asked != "none":
+        try:
+            environ = {} if asked == "all" else os.environ
+            gpus = named_gpus("all" if asked is None else asked, environ)
+            devices = [gpu.uuid for gpu in gpus]
+        except EcnasError as error:
+            if asked is not None:
+                raise
+            why = str(error)
     meter = EnergyMeter(devices=devices, cpu=not args.no_cpu, shared=args.shared)
     if not devices and meter.cpu_state.kind != "measured":
         state = meter.cpu_state
@@ -99,29 +102,6 @@ def _open_meter(args: argparse.Namespace) -> EnergyMeter:
         text = f"nothing can be measured; GPUs: {why}; CPU: {state.detail or state.kind}"
         raise EcnasError(text, remedy="see: ecnas doctor")
     return meter
-
-
-def _devices(asked: str | None) -> tuple[list[int | str], str]:
-    """The GPUs to measure, and why there are none."""
-    from naslib_ecnas.energy.nvml import Nvml, visible
-
-    if asked == "none":
-        return [], "not asked for"
-    if asked not in (None, "all"):
-        named = list(split_words(str(asked)))
-        if not named:
-            raise ConfigError("--gpus takes all, none, or indices and UUIDs", value=asked)
-        return [*named], ""
-    try:
-        with closing(Nvml()) as nvml:
-            gpus = nvml.gpus()
-    except EcnasError as error:
-        if asked == "all":
-            raise
-        return [], str(error)
-    if asked is None and "CUDA_VISIBLE_DEVICES" in os.environ:
-        return [*range(len(visible(os.environ, len(gpus))))], "CUDA_VISIBLE_DEVICES shows none"
-    return [gpu.uuid for gpu in gpus], "NVML lists none"
 
 
 # -- the command ----------------------------------------------------------------------------------
@@ -142,15 +122,14 @@ def _run(words: list[str]) -> int:
         else:
             waiting.append(number)
 
-    handlers: dict[int, Any] = {signal.SIGINT: lambda *_: None}
-    handlers |= {getattr(signal, n): pass_on for n in _PASSED_ON if hasattr(signal, n)}
+    handlers: dict[str, Any] = {"SIGINT": lambda *_: None, "SIGTERM": pass_on, "SIGHUP": pass_on}
+    numbers = {name: getattr(signal, name) for name in handlers if hasattr(signal, name)}
     with ExitStack() as stack:
-        for number, handler in handlers.items():
-            # Only the main thread gets signals. With nohup the command ignores it too; None is a
-            # handler that is not Python's.
-            main = threading.current_thread() is threading.main_thread()
-            if main and signal.getsignal(number) not in (signal.SIG_IGN, None):
-                stack.callback(signal.signal, number, signal.signal(number, handler))
+        if threading.current_thread() is threading.main_thread():  # no other one gets signals
+            for name, number in numbers.items():
+                # With nohup the command ignores it too; None is a handler that is not Python's.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    stack.callback(signal.signal, number, signal.signal(number, handlers[name]))
         started.append(subprocess.Popen(words))
         for number in waiting:
             started[0].send_signal(number)

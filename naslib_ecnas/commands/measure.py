@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import (
-    JSON,
-    Options,
-    Run,
-    actions,
-    add_shared,
-    check_out,
-    chosen,
-)
+from naslib_ecnas import campaign
+from naslib_ecnas.campaign import Cluster, DataChoice, Done, Pace, Plan, Settings, Validation
+from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, accept, target, verdict
+from naslib_ecnas.campaign.cluster import on_gpus
+from naslib_ecnas.campaign.estimate import Estimate, modelled, timed
+from naslib_ecnas.campaign.measurement import recorded
+from naslib_ecnas.campaign.plan import file_rows, rehearsal
+from naslib_ecnas.commands.options import JSON, Options, Run, actions, add_shared, check_out, chosen
 from naslib_ecnas.console import (
-    counted,
     duration_text,
     installed_version,
     print_json,
@@ -31,19 +27,13 @@ from naslib_ecnas.console import (
     quantity_text,
     split_words,
 )
-from naslib_ecnas.errors import (
-    ConfigError,
-    EcnasError,
-    MissingDependencyError,
-    StorageError,
-    check_numbers,
-)
-from naslib_ecnas.files import atomic_write, expanded, to_json
-from naslib_ecnas.progress import silent
-
-if TYPE_CHECKING:
-    from naslib_ecnas.campaign import Done, Pace, Plan, Settings, Validation
-    from naslib_ecnas.campaign.estimate import Estimate
+from naslib_ecnas.energy import MeterError
+from naslib_ecnas.energy.nvml import named_gpus
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, counted
+from naslib_ecnas.files import atomic_write, cache_folder, expanded, to_json
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.calibrate import choose
+from naslib_ecnas.training.recipe import SPEED
 
 #: Options of a rehearsal, where they are not given.
 _REHEARSED = {"steps": 2, "batch_size": 4, "evaluate_images": 4, "baseline": 0.5, "warm_up": 0.0}
@@ -136,12 +126,6 @@ def _add_plan(add: Options) -> None:
 
 def _plan(args: argparse.Namespace) -> None:
     """Write a plan, one unit for each cell, budget and repeat, into a new folder."""
-    from naslib_ecnas.campaign import DataChoice, make_plan
-    from naslib_ecnas.campaign.plan import file_rows
-    from naslib_ecnas.files import cache_folder
-    from naslib_ecnas.space import Space
-    from naslib_ecnas.training.recipe import SPEED
-
     vertices = int(args.space.removesuffix("v"))
     if args.cells is not None and args.design is not None:
         raise ConfigError("choose the cells by --cells or by --design, not by both")
@@ -149,16 +133,17 @@ def _plan(args: argparse.Namespace) -> None:
     if args.cells is not None:
         rows = file_rows(args.cells)
     elif args.design is not None:
-        from naslib_ecnas.surrogate.calibrate import choose
-
         rows = choose(args.design, vertices=vertices, seed=args.seed).tolist()
-    kind, folder = _kind_and_path("data", args.data)
-    if kind == "cifar10" and folder is None:
-        folder = str((cache_folder() / "cifar10").resolve())
+    kind, *place = args.data
+    if len(place) > 1:
+        raise ConfigError("--data takes a kind and at most one path", value=args.data)
+    if kind == "cifar10" and not place:
+        place = [str(cache_folder() / "cifar10")]
+    folder = str(expanded(place[0]).resolve()) if place else None
     images = args.images_per_file
     if images is None:
         images = 256 if kind == "synthetic" else 10_000
-    plan = make_plan(
+    plan = campaign.make_plan(
         rows,
         name=args.out.name,
         vertices=vertices,
@@ -191,10 +176,6 @@ def _epochs(text: str, option: str) -> list[int]:
 
 def _estimate(plan: Plan, device: str | None) -> Estimate:
     """Hours and kWh from steps timed on a device of torch, or else by the models of a GPU."""
-    from naslib_ecnas.campaign import Settings
-    from naslib_ecnas.campaign.estimate import modelled, timed
-    from naslib_ecnas.energy import MeterError
-
     if device is None and installed_version("torch") is not None:
         device = _device(None).replace("cpu", "") or None
     if device is None:
@@ -202,20 +183,12 @@ def _estimate(plan: Plan, device: str | None) -> Estimate:
         return replace(found, basis=f"{found.basis}; on the machine of a GPU its steps are timed")
     if not device.startswith(("cuda", "cpu")):
         return modelled(plan, device)
-    with progress() as shown:
+    with progress():
         try:
-            return timed(plan, Settings(device=device), progress=shown)
+            return timed(plan, Settings(device=device))
         except (MeterError, MissingDependencyError) as error:
             print(f"note: the energy is unknown: {error}", file=sys.stderr)
-            return timed(plan, Settings(device=device, meter="none"), progress=shown)
-
-
-def _kind_and_path(option: str, words: list[str]) -> tuple[str, str | None]:
-    """The values of an option that takes a kind and perhaps a path, which becomes absolute."""
-    kind, *folder = words
-    if len(folder) > 1:
-        raise ConfigError(f"--{option} takes a kind and at most one path", value=words)
-    return kind, str(expanded(folder[0]).resolve()) if folder else None
+            return timed(plan, Settings(device=device, meter="none"))
 
 
 # -- run ------------------------------------------------------------------------------------------
@@ -223,8 +196,8 @@ def _kind_and_path(option: str, words: list[str]) -> tuple[str, str | None]:
 
 def _add_run(add: Options) -> None:
     add("--device", "DEVICE", "torch device (cuda:0 if there is one, else cpu)")
-    about = "auto, none, or replay FILE (auto)"
-    add("--meter", ("HOW", "FILE"), about, nargs="+", default=["auto"])
+    about = "auto: GPU and CPU, as far as they can be measured; none: no energies (%(default)s)"
+    add("--meter", help=about, choices=("auto", "none"), default="auto")
     add("--gpu", "NAME", "GPU to measure, as in nvidia-smi -L (that of --device)")
     add_shared(add)
     add("--baseline", "S", "rest before and after (10)", default=10.0)
@@ -260,28 +233,20 @@ def _add_run(add: Options) -> None:
 def _run(args: argparse.Namespace) -> None:
     """Measure until no unit is left. --gpus starts a worker for each GPU of this machine, --cluster
     jobs; without them this process is the one worker."""
-    from naslib_ecnas.campaign import Pace, Settings, work
-    from naslib_ecnas.campaign.plan import rehearsal
-
-    check_numbers(above=0, stale=args.stale)
     if args.gpus is not None and (args.cluster or args.gpu):
         raise ConfigError("--gpus takes neither --cluster nor --gpu", value=args.gpus)
+    pace = Pace(tries=args.tries, stale_s=args.stale, wait=not args.no_wait)
     if args.rehearse:
         args.campaign = rehearsal(args.campaign, 2 if args.limit is None else args.limit)
         for name, value in _REHEARSED.items():
             if getattr(args, name) in (None, 10.0):
                 setattr(args, name, value)
-    meter, replay = _kind_and_path("meter", args.meter)
     settings = Settings(
         device=_device(args.cluster or args.gpus) if args.device is None else args.device,
-        meter=meter,
-        replay=replay,
         baseline_s=args.baseline,
         warm_up_s=args.warm_up,
-        **chosen(args, "gpu shared images steps batch_size evaluate_images"),
+        **chosen(args, "meter gpu shared images steps batch_size evaluate_images"),
     )
-    beat_s = min(10.0, args.stale / 4)
-    pace = Pace(tries=args.tries, beat_s=beat_s, stale_s=args.stale, wait=not args.no_wait)
     if args.cluster:
         _launch(args, settings, pace)
         return
@@ -290,19 +255,15 @@ def _run(args: argparse.Namespace) -> None:
         return
     if settings.device == "cpu" and settings.steps is None and settings.batch_size is None:
         _warn_of_length(args.campaign, settings)
-    bars = progress(slow=True) if sys.stderr.isatty() else nullcontext(silent)
-    options = {"pace": pace, "limit": args.limit, "on_attempt": outcomes(args.campaign)}
-    with bars as shown:
-        done = work(args.campaign, settings, progress=shown, **options)
+    options = {"pace": pace, "limit": args.limit, "on_attempt": print_outcome}
+    with progress(slow=True) if sys.stderr.isatty() else nullcontext():
+        done = campaign.work(args.campaign, settings, **options)
     recorded = sum(attempt.how == "recorded" for attempt in done)
     print(f"{counted(recorded, 'unit')} recorded; see: ecnas measure status {args.campaign}")
 
 
 def _run_on_gpus(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
-    from naslib_ecnas.campaign.cluster import named_gpus, on_gpus
-    from naslib_ecnas.campaign.measurement import recorded
-
-    gpus, before = named_gpus(args.gpus), recorded(args.campaign)
+    gpus, before = [gpu.uuid for gpu in named_gpus(args.gpus)], recorded(args.campaign)
     on_gpus(partial(_work, args.campaign, settings, pace, args.limit), gpus)
     done = counted(len(recorded(args.campaign) - before), "unit")
     print(f"{done} recorded; see: ecnas measure status {args.campaign}")
@@ -310,11 +271,10 @@ def _run_on_gpus(args: argparse.Namespace, settings: Settings, pace: Pace) -> No
 
 def _work(folder: Path, settings: Settings, pace: Pace, limit: int | None, gpu: str) -> int:
     """Exit code of the worker of one GPU, in its own process."""
-    from naslib_ecnas.campaign import work
-
     own = replace(settings, gpu=gpu) if settings.meter == "auto" else settings
+    on_attempt = partial(print_outcome, label=f"{gpu}: ")
     try:
-        work(folder, own, pace=pace, limit=limit, on_attempt=outcomes(folder, label=f"{gpu}: "))
+        campaign.work(folder, own, pace=pace, limit=limit, on_attempt=on_attempt)
     except EcnasError as error:
         print(f"ecnas: error: {gpu}: {error}", file=sys.stderr)
         return 1
@@ -323,10 +283,6 @@ def _work(folder: Path, settings: Settings, pace: Pace, limit: int | None, gpu: 
 
 def _warn_of_length(folder: Path, settings: Settings) -> None:
     """Say on stderr how long the units to come will take, if that is more than an hour."""
-    from naslib_ecnas.campaign import Plan
-    from naslib_ecnas.campaign.estimate import timed
-    from naslib_ecnas.campaign.measurement import recorded
-
     plan, there = Plan.read(folder), recorded(folder)
     if left := tuple(unit for unit in plan.units if unit.name not in there):
         found = timed(replace(plan, units=left), replace(settings, meter="none"))
@@ -347,50 +303,21 @@ def _device(elsewhere: str | None) -> str:
 
 
 def _launch(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
-    from naslib_ecnas.campaign import Cluster, launch
-
     default = "gpu:1" if settings.device.startswith("cuda") else None
     gres = None if args.gres == "none" else args.gres or default
     resources = chosen(args, "workers partition cpus hours")
     cluster = Cluster(kind=args.cluster, gres=gres, **resources)
-    jobs = launch(args.campaign, settings, cluster, pace=pace, **chosen(args, "limit wait"))
+    options = {"pace": pace, **chosen(args, "limit wait")}
+    jobs = campaign.launch(args.campaign, settings, cluster, **options)
     shown = f"{counted(len(jobs), 'job')}: {', '.join(jobs)}"
     print(f"{shown}; see: ecnas measure status {args.campaign}")
 
 
-def outcomes(
-    folder: Path, *, label: str = "", clock: Callable[[], float] = time.monotonic
-) -> Callable[[Done], None]:
-    """A function that prints a line for an attempt, with the number of records of all workers.
-
-    Args:
-        folder: folder of the campaign.
-        label: begins each line.
-        clock: seconds since some fixed time.
-
-    Raises:
-        UnknownTableError, FormatError: there is no campaign.
-    """
-    from naslib_ecnas.campaign import Plan
-    from naslib_ecnas.campaign.measurement import recorded
-
-    units = Plan.read(folder).by_name.keys()
-    began, first = clock(), len(units & recorded(folder))
-
-    def show(done: Done) -> None:
-        try:
-            now = len(units & recorded(folder))
-        except StorageError:  # a disk that fails for a moment must not end a campaign
-            now = first
-        remaining = ""
-        if first < now < len(units):
-            seconds = (clock() - began) / (now - first) * (len(units) - now)
-            remaining = f", about {duration_text(seconds)} remaining"
-        detail = f": {done.detail}" if done.detail else ""
-        line = f"{label}{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
-        print(f"{line} ({now:,} of {len(units):,}{remaining})", flush=True)
-
-    return show
+def print_outcome(done: Done, label: str = "") -> None:
+    """Print a line about an attempt, which `label` begins."""
+    detail = f": {done.detail}" if done.detail else ""
+    line = f"{label}{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
+    print(line, flush=True)
 
 
 # -- check ----------------------------------------------------------------------------------------
@@ -407,8 +334,7 @@ def _add_check(add: Options) -> None:
 def _check(args: argparse.Namespace) -> int:
     """Check a machine before a campaign, in 2 to 8 minutes: sensors, synchronisation, arithmetic,
     memory, resumption. The exit code is 0 only if all checks were made and are good."""
-    from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, accept, target, verdict
-    from naslib_ecnas.training import check_device
+    from naslib_ecnas.training import check_device  # it needs torch
 
     device = _device(None) if args.device is None else args.device
     # An empty text is the name of no check.
@@ -439,9 +365,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _status(args: argparse.Namespace) -> None:
     """Show progress, rate, remaining time, energy and failed units."""
-    from naslib_ecnas.campaign import status
-
-    found = status(args.campaign)
+    found = campaign.status(args.campaign)
     if args.json:
         print_json(found.to_json())
         return
@@ -457,7 +381,7 @@ def _status(args: argparse.Namespace) -> None:
     basis = f"estimated from the {found.estimated_from}; without PUE"
     print(f"energy so far {used}, remaining {to_come} ({basis})")
     if (lost := found.lost).attempts:
-        spent = f"{duration_text(lost.seconds)}, at least {_kwh(lost.energy_kwh)}"
+        spent = f"{duration_text(lost.seconds)}, about {_kwh(lost.energy_kwh)}"
         print(f"lost: {counted(lost.attempts, 'attempt')}, {spent}")
     rows = [
         (r.unit, "stale" if r.stale else "running", f"{r.worker}, {duration_text(r.since_s)}")
@@ -476,10 +400,8 @@ def _kwh(value: float) -> str:
 
 def _validate(args: argparse.Namespace) -> int:
     """Check every record and list the units to measure again."""
-    from naslib_ecnas.campaign import requeue, validate
-
-    found = validate(args.campaign)
-    moved = requeue(args.campaign, found.redo, why=found.why) if args.requeue else []
+    found = campaign.validate(args.campaign)
+    moved = campaign.requeue(args.campaign, found.redo) if args.requeue else []
     if args.json:
         print_json({**found.to_json(), "requeued": moved})
     else:
@@ -517,13 +439,12 @@ def _print_validation(found: Validation) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     """Write the records as a table (.ecnas, .tfrecord, .parquet, .csv)."""
-    from naslib_ecnas.campaign import export
-
     cpu = {"auto": None, "gpu": False, "gpu+cpu": True}[args.energy]
     options = chosen(args, "pue span allow_synthetic")
     if args.extrapolate is not None:
         options["extrapolate"] = _epochs(args.extrapolate, "--extrapolate")
-    columns = export(args.campaign, args.out, carbon=args.carbon_intensity, cpu=cpu, **options)
+    options |= {"carbon": args.carbon_intensity, "cpu": cpu}
+    columns = campaign.export(args.campaign, args.out, **options)
     print(args.out)
     if any(origin.kind == "synthetic" for origin in columns.provenance.values()):
         print("SYNTHETIC: these numbers are not measurements", file=sys.stderr)

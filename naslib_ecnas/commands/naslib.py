@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from naslib_ecnas.adapters import naslib_run
+from naslib_ecnas.adapters.naslib_run import NaslibRun, Sweep, sweep
+from naslib_ecnas.commands.compare import finish
 from naslib_ecnas.commands.options import JSON, Options, command
-from naslib_ecnas.console import progress, split_words
+from naslib_ecnas.commands.search import plot, report
+from naslib_ecnas.console import progress
 from naslib_ecnas.errors import ConfigError
-
-if TYPE_CHECKING:
-    from naslib_ecnas.adapters.naslib_run import NaslibRun
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +41,6 @@ def run(args: argparse.Namespace) -> None:
     dataset: cifar10 is the table 7v; it may also be the name or the file of another table. A
     section objectives makes the search optimise energy as well. With sweep, run several optimizers,
     seeds and objectives from one config."""
-    from naslib_ecnas.adapters import naslib_run
-    from naslib_ecnas.commands.search import plot, report
-
     # argparse leaves what follows RUNNER unparsed.
     if args.runner == "sweep":
         _sweep(args)
@@ -87,15 +84,10 @@ def _report_incumbent(done: NaslibRun) -> None:
 
 def _sweep(args: argparse.Namespace) -> None:
     """Run `ecnas naslib sweep`, whose options are in `args.overrides`, unparsed."""
-    from naslib_ecnas.adapters.naslib_run import Sweep, sweep
-    from naslib_ecnas.commands.compare import finish, seed_list
-
     parser = argparse.ArgumentParser(prog="ecnas naslib sweep", allow_abbrev=False)
     add = Options(parser)
     add("--config-file", "FILE", "config with a sweep", default=args.config_file)
     add("--runner", "RUNNER", "nas, bbo, or a script (%(default)s)", default="nas")
-    add("--optimizers", "A,B", "NASLib's names (sweep.optimizers)", type=split_words)
-    add("--seeds", "N", "how many seeds, or which: 3,7,9 (sweep.seeds)")
     add("--jobs", "N", "runs in parallel (%(default)s)", default=1)
     add("--out", "DIR", "folder of the sweep", required=True)
     add("--no-plot", help="write no figures")
@@ -104,13 +96,7 @@ def _sweep(args: argparse.Namespace) -> None:
     chosen = parser.parse_intermixed_args(args.overrides)
     if chosen.config_file is None:
         raise ConfigError("a sweep needs a config: --config-file FILE")
-    wanted = Sweep.of(
-        Path(chosen.config_file),
-        chosen.overrides,
-        runner=chosen.runner,
-        optimizers=chosen.optimizers,
-        seeds=None if chosen.seeds is None else seed_list(chosen.seeds),
-    )
-    with progress() as shown:
-        units = sweep(wanted, chosen.out, jobs=chosen.jobs, progress=shown)
-    finish(chosen.out, units, {}, json=chosen.json, plot=not chosen.no_plot)
+    wanted = Sweep.of(Path(chosen.config_file), chosen.overrides, runner=chosen.runner)
+    with progress():
+        units = sweep(wanted, chosen.out, jobs=chosen.jobs)
+    finish(chosen.out, units, json=chosen.json, plot=not chosen.no_plot)

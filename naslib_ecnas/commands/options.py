@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import progress, split_words
@@ -55,18 +58,6 @@ class Options:
         return Options(self._parser.add_argument_group(title))
 
 
-class HelpFormatter(argparse.HelpFormatter):
-    """Wraps prose as argparse does, but keeps the line breaks of a text of several lines.
-
-    argparse would join the example commands and break them at the edge of the terminal.
-    """
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if "\n" not in text:
-            return super()._fill_text(text, width, indent)
-        return "\n".join(indent + line for line in text.splitlines())
-
-
 Run = Callable[[argparse.Namespace], "int | None"]
 
 
@@ -81,8 +72,10 @@ def command(
         examples: commands to copy, below the options; a long one may contain line breaks.
     """
     lines = [f"  {line}" for example in examples for line in example.splitlines()]
-    parser.description, parser.epilog = _text(run), "\n".join([f"{title}:", *lines])
-    parser.formatter_class = HelpFormatter
+    # Else argparse would join the example commands and break them at the edge of the terminal.
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _wrapped(_text(run))
+    parser.epilog = "\n".join([f"{title}:", *lines])
     parser.set_defaults(run=run)
     return Options(parser)
 
@@ -96,7 +89,7 @@ def actions(parser: argparse.ArgumentParser, about: str, *examples: str) -> Call
         help.
     """
     command(parser, lambda args: parser.print_help(), *examples)
-    parser.description = about
+    parser.description = _wrapped(about)
     below = parser.add_subparsers(title="actions", metavar="ACTION")
 
     def action(run: Run, *examples: str) -> Options:
@@ -106,6 +99,10 @@ def actions(parser: argparse.ArgumentParser, about: str, *examples: str) -> Call
         return command(added, run, *examples)
 
     return action
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, get_terminal_size().columns - 2)
 
 
 def _text(run: Run) -> str:
@@ -183,8 +180,22 @@ def open_table(args: argparse.Namespace, name: str | None = None, **changed: Any
 
     name = args.table if name is None else name
     options = {**table_options(args), **changed}
-    with progress() as shown:
-        return load(DEFAULT_TABLE if name is None else name, progress=shown, **options)
+    with progress():
+        return load(DEFAULT_TABLE if name is None else name, **options)
+
+
+def add_style_options(add: Options) -> None:
+    """Add the options of how figures are drawn: their width and whether with captions."""
+    about = "width of figures: column, text (of a two-column paper) or millimetres"
+    add("--width", "WIDTH", about + " (each figure's own)")
+    add("--no-caption", help="draw no caption; it is in the metadata of the files anyway")
+
+
+def styled(args: argparse.Namespace) -> AbstractContextManager[None]:
+    """The style of figures that the options of `add_style_options` ask for."""
+    from naslib_ecnas.figures.drawing import style
+
+    return style(args.width, caption=False if args.no_caption else None)
 
 
 def add_study_options(add: Options, of: str) -> None:
@@ -201,6 +212,5 @@ def run_study(bench: Benchmark, args: argparse.Namespace) -> Study:
     from naslib_ecnas.figures.summary import study
 
     methods = None if args.methods is None else split_words(args.methods)
-    with progress() as shown:
-        options = chosen(args, "seeds evaluations epochs")
-        return study(bench, methods, progress=shown, **options)
+    with progress():
+        return study(bench, methods, **chosen(args, "seeds evaluations epochs"))

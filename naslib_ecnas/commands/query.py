@@ -7,14 +7,14 @@ import math
 import re
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.commands.options import JSON, add_table_options, command, open_table
 from naslib_ecnas.console import print_json, print_lines, print_table
-
-if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.records import Record
+from naslib_ecnas.metrics import metric
+from naslib_ecnas.network import DERIVED
+from naslib_ecnas.records import Record
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,23 +38,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Show every metric of one cell at one training budget, with its unit and origin."""
     bench = open_table(args)
-    record = bench.query(_cell(bench, args.cell), args.epochs, repeat=args.repeat)
+    cell = int(args.cell) if re.fullmatch(r"-?[0-9]{1,12}", args.cell) else args.cell
+    record = bench.query(cell, args.epochs, repeat=args.repeat)
     if args.json:
         print_json(_document(bench, record))
     else:
         _report(bench, record)
 
 
-def _cell(bench: Benchmark, text: str) -> int | str:
-    """The typed cell in a form that `Benchmark.query` takes: a row or a text."""
-    if re.fullmatch(r"[0-9a-fA-F]{32}", text):
-        return bench.space.row_of_hash(text.lower())
-    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else text
-
-
 def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
-    from naslib_ecnas.metrics import metric
-
     values = _values(bench, record)
     return {
         "table": bench.name,
@@ -73,15 +65,11 @@ def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
 
 def _values(bench: Benchmark, record: Record) -> dict[str, float]:
     """All metrics of the record, derived ones included."""
-    from naslib_ecnas.network import DERIVED
-
     values = record.to_dict()
     return {name: values[name] for name in (*bench.metrics, *DERIVED)}
 
 
 def _report(bench: Benchmark, record: Record) -> None:
-    from naslib_ecnas.metrics import metric
-
     if record.repeat is not None:
         which = f"repeat {record.repeat} of {bench.repeats}"
     else:

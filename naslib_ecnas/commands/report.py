@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from naslib_ecnas.commands.options import JSON, add_table_options, command, open_table
-from naslib_ecnas.console import bytes_text, counted, print_json, progress
-from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.console import bytes_text, print_json, progress
+from naslib_ecnas.errors import ConfigError, UnknownTableError, counted
 from naslib_ecnas.files import exists, is_folder
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from naslib_ecnas.report import Run
+from naslib_ecnas.report import Run, find_findings, find_runs, gather, write_page
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +36,6 @@ def run(args: argparse.Namespace) -> None:
     """Write one self-contained HTML file: a scatter plot of every cell of a table, its true front,
     the fronts and curves of searches, and a drawing of each cell with its metrics. The page loads
     nothing from the network."""
-    from naslib_ecnas.report import find_findings, find_runs, gather, write_page
-
     out: Path = args.out
     if is_folder(out) or (exists(out) and not args.overwrite):
         remedy = "choose another --out" + ("" if is_folder(out) else ", or pass --overwrite")
@@ -68,8 +62,8 @@ def run(args: argparse.Namespace) -> None:
             {
                 "file": str(out),
                 "bytes": size,
-                "table": page.table,
-                "cells": page.n_held,
+                "table": bench.name,
+                "cells": len(bench.rows),
                 "epochs": page.epochs,
                 "metrics": list(page.metrics),
                 "runs": [each.label for each in page.runs],
@@ -77,8 +71,8 @@ def run(args: argparse.Namespace) -> None:
         )
         return
     runs = f" and {counted(len(found), 'run')}" if found else ""
-    cells = counted(page.n_held, "cell")
-    print(f"written to: {out} ({bytes_text(size)}; {cells} of {page.table}{runs})")
+    cells = counted(len(bench.rows), "cell")
+    print(f"written to: {out} ({bytes_text(size)}; {cells} of {bench.name}{runs})")
 
 
 def _table_of(runs: Sequence[Run]) -> str | None:

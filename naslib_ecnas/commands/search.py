@@ -6,20 +6,23 @@ import argparse
 import sys
 import time
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from naslib_ecnas import search
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.commands.options import (
     JSON,
     add_limits,
+    add_style_options,
     add_table_options,
     chosen,
     command,
     limits_of,
     open_table,
+    styled,
 )
 from naslib_ecnas.console import (
-    counted,
     print_json,
     print_lines,
     print_table,
@@ -27,12 +30,13 @@ from naslib_ecnas.console import (
     quantity_text,
     split_words,
 )
-from naslib_ecnas.errors import MissingDependencyError
-
-if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.records import Spent
-    from naslib_ecnas.search.result import SearchResult
+from naslib_ecnas.errors import MissingDependencyError, counted
+from naslib_ecnas.figures.drawing import save
+from naslib_ecnas.figures.front import front_figure
+from naslib_ecnas.metrics import metric
+from naslib_ecnas.records import Spent
+from naslib_ecnas.search.output import document, optimism_text
+from naslib_ecnas.search.result import SearchResult
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--defer", "RULE", about, default="now")
     add("--out", "DIR", "new folder for history, front, costs, config and plot")
     add("--overwrite", help="replace an earlier search in --out")
+    add_style_options(add)
     add("--no-plot", help="write no plot")
     add(*JSON)
     add_table_options(add)
@@ -72,29 +77,22 @@ def run(args: argparse.Namespace) -> None:
     """Search a table for the best trade-offs between objectives. Every evaluation is charged as the
     training it stands for. Reported are the front (the cells that no other found cell dominates),
     its knee (the best compromise) and its extremes."""
-    from naslib_ecnas import search
-    from naslib_ecnas.search.output import claimed, document, write
-
-    limits = limits_of(args)
+    limits, look = limits_of(args), styled(args)
     search.check(args.method, **limits, **chosen(args, "seed paper"))
     bench = open_table(args)
     start = time.perf_counter()
-    with claimed(args.out, overwrite=args.overwrite) as folder:
-        with progress() as shown:
-            result = search.run(
-                bench,
-                args.method,
-                objectives=split_words(args.objectives),
-                charge_repeats=not args.free_repeats,
-                progress=shown,
-                **limits,
-                **chosen(args, "epochs seed paper noise workers carbon_trace defer"),
-            )
-        seconds = time.perf_counter() - start
-        if folder is not None:
-            write(result, folder)
-            if not args.no_plot and len(result.front):
-                plot(bench, result, folder)
+    with progress():
+        result = search.run(
+            bench,
+            args.method,
+            objectives=split_words(args.objectives),
+            charge_repeats=not args.free_repeats,
+            **limits,
+            **chosen(args, "epochs seed paper noise workers carbon_trace defer out overwrite"),
+        )
+    seconds = time.perf_counter() - start
+    if args.out and not args.no_plot and len(result.front):
+        plot(bench, result, args.out, look)
     if args.json:
         print_json(document(result))
         return
@@ -105,13 +103,16 @@ def run(args: argparse.Namespace) -> None:
         print(f"written to: {args.out}")
 
 
-def plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
+def plot(
+    bench: Benchmark,
+    result: SearchResult,
+    folder: Path,
+    look: AbstractContextManager[None] | None = None,
+) -> None:
     """Write `front.png` and `front.pdf`, or a note to stderr if matplotlib is missing."""
-    from naslib_ecnas.figures.drawing import save
-    from naslib_ecnas.figures.front import front_figure
-
     try:
-        save(front_figure(bench, result), folder / "front")
+        with look or nullcontext():
+            save(front_figure(bench, result), folder / "front")
     except MissingDependencyError as error:
         print(f"plot skipped: {error}", file=sys.stderr)
 
@@ -121,8 +122,6 @@ def plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
 
 def report(result: SearchResult, seconds: float | None = None) -> None:
     """Print the knee and the extremes, the hypervolume, the costs, and how long the search took."""
-    from naslib_ecnas.metrics import metric
-
     config = result.config
     setting = " (paper setting)" if config.paper else ""
     found = counted(len(set(result.front_rows.tolist())), "cell")
@@ -141,9 +140,6 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
 
 def _report_front(result: SearchResult) -> None:
     """Print the knee and the extremes, in the order of the front."""
-    from naslib_ecnas.metrics import metric
-    from naslib_ecnas.search.output import document, optimism_text
-
     found = document(result)
     named = [("rk", "knee", found["knee"])]
     for i, (name, place) in enumerate(found["extremes"].items()):
@@ -204,8 +200,6 @@ def _sum(spent: Spent, name: str, factor: float = 1, unit: str = "kWh") -> str:
 
 def _shown(name: str, value: float) -> str:
     """A value with its unit, in Wh below one kWh."""
-    from naslib_ecnas.metrics import metric
-
     unit = metric(name).unit
     if unit == "kWh" and value < 1:
         return quantity_text(value * 1000, ".4g", "Wh")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import math
-from typing import TYPE_CHECKING
 
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.commands.options import (
     JSON,
     add_study_options,
@@ -16,11 +15,10 @@ from naslib_ecnas.commands.options import (
 )
 from naslib_ecnas.console import print_json, print_lines, print_table, split_words
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.files import exists
-
-if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.files import Sheet
+from naslib_ecnas.figures.drawing import origins
+from naslib_ecnas.figures.summary import chosen_sheet
+from naslib_ecnas.figures.tables import formatted, saved_sheet, shown, spaces_sheet
+from naslib_ecnas.files import Sheet, atomic_write, exists
 
 _TABLES = {
     1: "sizes of the spaces, and which values are measured or modelled",
@@ -28,6 +26,8 @@ _TABLES = {
     3: "GPU-days, kWh and kgCO2eq that the tables save",
 }
 _ALL = "4v,5v,7v"
+#: Formats of a table in a text -> suffix of its file.
+_SUFFIXES = {"latex": "tex", "markdown": "md"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +37,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         run,
         "ecnas table 1",
         "ecnas table 2 --table 5v --methods semoa,random --seeds 3",
-        "ecnas table 3 --json",
+        "ecnas table 3 --carbon-intensity world --format latex",
     )
     listed = "; ".join(f"{number}: {about}" for number, about in _TABLES.items())
     add("number", "N", listed, type=int, choices=tuple(_TABLES))
     about = f"table or file; tables 1 and 3 take several, comma-separated ({_ALL}; table 2: 7v)"
     add("--table", "TABLES", about)
-    add("--out", "DIR", "folder to write table-N.csv to")
+    about = "print it to paste it elsewhere; latex needs the package booktabs"
+    add("--format", help=about, choices=(*_SUFFIXES, "csv", "json"))
+    add("--out", "DIR", "folder to write table-N.csv, .tex or .md to")
     add("--epochs", "E", "table 2: training budget (the largest)", type=int)
     add(*JSON)
     add_study_options(add, "table 2")
@@ -53,29 +55,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print a table of the EC-NAS paper."""
     sheet, about = (_spaces, _chosen, _saved)[args.number - 1](args)
+    kind = "json" if args.json else args.format
+    text = formatted(sheet, about, kind) if kind in _SUFFIXES else sheet.text().rstrip("\n")
     written = None
     if args.out:
-        written = sheet.write(args.out / f"table-{args.number}.csv")
-    if args.json:
-        file = None if written is None else str(written)
+        written = args.out / f"table-{args.number}.{_SUFFIXES.get(kind, 'csv')}"
+        with atomic_write(written) as file:
+            file.write(f"{text}\n".encode())
+    if kind == "json":
+        file_name = None if written is None else str(written)
         rows = list(sheet.records())
-        print_json({"table": args.number, "rows": rows, "about": about, "file": file})
+        print_json({"table": args.number, "rows": rows, "about": about, "file": file_name})
+        return
+    if kind is not None:
+        print(text)
         return
     columns = enumerate(zip(*sheet.rows, strict=True))
     right = [i for i, column in columns if any(isinstance(v, (int, float)) for v in column)]
-    print_table(sheet.headings, [list(map(_shown, row)) for row in sheet.rows], right=right)
+    print_table(sheet.headings, [list(map(shown, row)) for row in sheet.rows], right=right)
     print()
     print_lines([about])
     if written is not None:
         print(f"written to: {written}")
-
-
-def _shown(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "unknown"
-    if isinstance(value, float):
-        return f"{value:,.3f}" if abs(value) >= 1 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _benches(args: argparse.Namespace) -> list[Benchmark]:
@@ -85,15 +86,11 @@ def _benches(args: argparse.Namespace) -> list[Benchmark]:
 
 
 def _spaces(args: argparse.Namespace) -> tuple[Sheet, str]:
-    from naslib_ecnas.figures.tables import spaces_sheet
-
     about = "cells_by_vertices: cells of 2, 3, ... vertices, counting input and output."
     return spaces_sheet(_benches(args)), about
 
 
 def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
-    from naslib_ecnas.figures.summary import chosen_sheet
-
     if args.table and not exists(args.table) and len(split_words(args.table)) > 1:
         raise ConfigError("table 2 takes one table", value=args.table)
     bench = open_table(args)
@@ -107,8 +104,6 @@ def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
 
 
 def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
-    from naslib_ecnas.figures.tables import saved_sheet
-
     benches = _benches(args)
     about = (
         "Cost of training all cells at 12, 36 and 108 epochs, which the tables save. linear: 39 "
@@ -118,11 +113,12 @@ def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
     for bench in benches:
         if held := _origins(bench, "energy_kwh", "training_time_s"):
             about += f" {bench.name}: {held}"
-    return saved_sheet(benches), about
+    sheet = saved_sheet(benches)
+    if any(record["co2_kg"] != record["co2_kg"] for record in sheet.records()):
+        about += " For an unknown co2_kg, choose --carbon-intensity: gCO2eq/kWh, DK, EU or world."
+    return sheet, about
 
 
 def _origins(bench: Benchmark, *metrics: str) -> str:
     """A sentence on the origin of each of the metrics that the table has."""
-    from naslib_ecnas.figures.drawing import origins
-
     return origins(bench, [name for name in metrics if name in bench.metrics])

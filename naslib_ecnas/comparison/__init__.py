@@ -4,13 +4,13 @@ from pathlib import Path
 
 grid = Grid(methods=("semoa", "random"), tables=("5v",), seeds=(0, 1), evaluations=100)
 units = compare(grid, Path("comparison"))
-results = gather(Path("comparison"), units, {})
+results = gather(Path("comparison"), units)
 print(summarise(results).by_table())
 """
 
 from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.comparison.findings import Findings, findings_of
-from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
+from naslib_ecnas.comparison.results import Line, Results, Summary, gather, summarise
 from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.comparison.worlds import WorldRanking
 from naslib_ecnas.search.methods import method_class, method_names
@@ -24,7 +24,6 @@ __all__ = [
     "Summary",
     "Unit",
     "WorldRanking",
-    "Yardstick",
     "compare",
     "findings_of",
     "gather",

@@ -6,18 +6,25 @@ killed at any moment continues where it was, and ends in the same files as one t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, TypeVar
 
-from naslib_ecnas.comparison.execute import execute
 from naslib_ecnas.comparison.runs import Run, Unit, opened
-from naslib_ecnas.errors import ConfigError, FormatError, check_counts, check_types
+from naslib_ecnas.errors import (
+    ConfigError,
+    FormatError,
+    MissingDependencyError,
+    check_choice,
+    check_counts,
+    check_types,
+)
 from naslib_ecnas.files import (
     atomic_write,
     exists,
@@ -29,8 +36,10 @@ from naslib_ecnas.files import (
     to_json,
 )
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.processes import ends_with
+from naslib_ecnas.progress import listener, listening, silent
 from naslib_ecnas.search import check, run
+from naslib_ecnas.search.accounting import LIMITS
 from naslib_ecnas.search.methods import method_of, resolved
 from naslib_ecnas.search.result import check_noise, check_objectives
 
@@ -38,13 +47,10 @@ from naslib_ecnas.search.result import check_noise, check_objectives
 _NASLIB = "naslib_ecnas.adapters.naslib_search"
 #: File in a comparison's folder with the rules under which its runs were made.
 RULES = "comparison.json"
-#: The limits of a run, by the names of `naslib_ecnas.search.run`, and what each limits.
-LIMITS = {
-    "evaluations": "evaluations",
-    "max_energy_kwh": "energy_kwh",
-    "max_time_s": "seconds",
-    "max_epochs": "epochs",
-}
+#: Values of `--cluster`: SLURM, or processes of this machine that are treated like its jobs.
+CLUSTERS = ("slurm", "local")
+
+T = TypeVar("T")
 
 # -- what is compared ----
 
@@ -90,9 +96,8 @@ class Grid:
                 raise ConfigError(f"a comparison needs {what}, each once", value=list(chosen))
         for method in self.methods:
             method_of(method)
-        if self.baseline not in (None, *self.methods):
-            message = f"the baseline must be one of {', '.join(self.methods)}"
-            raise ConfigError(message, value=self.baseline)
+        if self.baseline is not None:
+            check_choice(self.methods, baseline=self.baseline)
         check_objectives(self.objectives)
         check_counts(workers=self.workers)
         for seed in self.seeds:
@@ -123,17 +128,11 @@ class Grid:
             "epochs": self.epochs,
             "objectives": list(self.objectives),
             "noise": self.noise,
-            # None where a folder of an earlier version has no such rule.
-            "free_repeats": not self.charge_repeats or None,
-            "workers": None if self.workers == 1 else self.workers,
+            "free_repeats": not self.charge_repeats,
+            "workers": self.workers,
             "setting": {k: v for k, v in self.setting.items() if v is not None},
             "baseline": self.baseline,
         }
-
-
-def seeds_of(chosen: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds (or worlds) 0 to n - 1 for a number n, or the given ones."""
-    return tuple(range(chosen)) if isinstance(chosen, int) else tuple(chosen)
 
 
 # -- making the runs ----
@@ -145,7 +144,6 @@ def compare(
     *,
     jobs: int = 1,
     cluster: str | None = None,
-    progress: Progress | None = None,
 ) -> list[Unit]:
     """Make the runs of a grid that are not there yet.
 
@@ -154,7 +152,6 @@ def compare(
             rules, whose runs are kept.
         jobs: how many runs at a time.
         cluster: `"slurm"`, `"local"`, or None for processes of this machine.
-        progress: receives the number of runs that are done.
 
     Returns:
         All units of the grid.
@@ -193,7 +190,6 @@ def compare(
         checksums=checksums,
         jobs=jobs,
         cluster=cluster,
-        progress=progress,
     )
 
 
@@ -227,7 +223,6 @@ def make_missing(
     checksums: Mapping[str, str],
     jobs: int = 1,
     cluster: str | None = None,
-    progress: Progress | None = None,
 ) -> list[Unit]:
     """Make the runs that are not there yet, or are damaged or of another version of the table.
 
@@ -236,35 +231,23 @@ def make_missing(
         units: the runs that must be there in the end; they are returned.
         rules: see `prepare`.
         checksums: checksum of each table by the name that units have `searched`.
-        out, jobs, cluster, progress: see `compare`, also for the errors.
+        out, jobs, cluster: see `compare`, also for the errors.
     """
     check_counts(jobs=jobs)
     prepare(out, rules)
-    report, total = progress or silent, len(units)
-    with only_one(out), _tidy({(out / unit.file).parent for unit in units}):
+    report, total = listener(), len(units)
+    with only_one(out), listening(silent):  # a single run reports nothing
+        for path in {(out / unit.file).parent for unit in units}:
+            for unfinished in path.glob(".*.json.*"):  # of processes that were killed
+                with suppress(OSError):  # or its own process removes it
+                    unfinished.unlink()
         missing = [unit for unit in units if not _is_there(unit, out, checksums)]
         done = total - len(missing)
         report("making runs", done, total, unit="runs")
-        for _ in execute(do, missing, jobs=jobs, cluster=cluster, folder=out / "jobs"):
+        for _ in execute(do, missing, out / "jobs", jobs=jobs, cluster=cluster):
             done += 1
             report("making runs", done, total, unit="runs")
     return list(units)
-
-
-@contextmanager
-def _tidy(folders: Iterable[Path]) -> Iterator[None]:
-    """Remove unfinished files of processes that were killed, before and after."""
-
-    def remove() -> None:
-        for unfinished in (file for folder in folders for file in folder.glob(".*.json.*")):
-            with suppress(OSError):  # its own process may have removed it meanwhile
-                unfinished.unlink()
-
-    remove()
-    try:
-        yield
-    finally:
-        remove()
 
 
 def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
@@ -272,6 +255,76 @@ def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
         return Run.read(out / unit.file).checksum == checksums[unit.searched]
     except FormatError:
         return False
+
+
+# -- by one process, by several, or by jobs of a cluster ----
+
+
+def execute(
+    work: Callable[[T], None],
+    units: Sequence[T],
+    folder: Path,
+    *,
+    jobs: int = 1,
+    cluster: str | None = None,
+) -> Iterator[T]:
+    """Do the work of every unit; yields each unit that is finished, in no certain order.
+
+    Args:
+        work: does one unit; it must be picklable.
+        folder: for the files of a cluster's jobs; every node must reach it.
+        jobs: how many at a time; on a cluster each job does its share one after the other.
+        cluster: `"slurm"` for jobs of a SLURM cluster, `"local"` for the same on this machine;
+            None for processes of this machine (joblib) or, with one job, this process itself.
+
+    Raises:
+        MissingDependencyError: several jobs need joblib, a cluster needs submitit.
+        ConfigError: an unknown cluster.
+        EcnasError: the cluster refused the jobs, or one failed; the message names its output.
+        Exception: any error of a unit; units that are finished by then are kept.
+    """
+    if cluster is not None:
+        check_choice(CLUSTERS, cluster=cluster)
+    # Jobs on this machine; those of a cluster are on another.
+    here = cluster == "local" and hasattr(os, "pidfd_open")
+    do = partial(_done, work, os.getpid() if here else None)
+    if cluster is not None and units:
+        from naslib_ecnas.campaign.cluster import results, submit
+
+        shares = [units[i::jobs] for i in range(min(jobs, len(units)))]
+        # The partition and the like come from the user's SBATCH_ variables.
+        settings: dict[str, Any] = {"name": "ecnas", "cpus_per_task": 1, "timeout_min": 24 * 60}
+        settings |= {"slurm_array_parallelism": jobs, "needed": ("work on a cluster", "slurm")}
+        running = submit(do, shares, folder, cluster, **settings)
+        yield from chain.from_iterable(results(running, folder))
+    elif jobs == 1 or len(units) < 2:
+        for unit in units:
+            yield from do([unit])
+    else:
+        try:
+            from joblib.externals import loky
+        except ModuleNotFoundError as error:
+            feature = "work by several processes"
+            raise MissingDependencyError("joblib", feature=feature, extra="search") from error
+        workers = loky.ProcessPoolExecutor(jobs, initializer=ends_with, initargs=(os.getpid(),))
+        try:
+            for ended in loky.as_completed([workers.submit(do, [unit]) for unit in units]):
+                yield from ended.result()
+        except BaseException:  # the generator's end, too
+            workers.shutdown(kill_workers=True)
+            raise
+        workers.shutdown()
+
+
+def _done(work: Callable[[T], None], parent: int | None, units: Sequence[T]) -> Sequence[T]:
+    if parent is not None:
+        ends_with(parent)
+    for unit in units:
+        work(unit)
+    return units
+
+
+# -- the folder ----
 
 
 def prepare(out: Path, rules: dict[str, Any]) -> None:
@@ -313,6 +366,6 @@ def rules_of(out: Path) -> dict[str, Any]:
         raise storage_error(error, path) from error
     except ValueError as error:
         raise FormatError("the rules of the comparison are damaged", path=path) from error
-    if not isinstance(there, dict):
-        raise FormatError("the rules of the comparison must be a JSON object", path=path)
+    if not isinstance(there, dict) or not isinstance(there.get("setting", {}), dict):
+        raise FormatError("the rules of the comparison must be JSON objects", path=path)
     return there

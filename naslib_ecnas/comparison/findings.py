@@ -2,13 +2,16 @@
 
 Two questions are kept apart. On a table, the runs of two methods are independent samples: do they
 differ here? Over tables, each method has one score on each table: do they differ on tables in
-general? Each question has tests of its own, corrected by Holm for all of their comparisons.
+general? Each question has tests of its own, corrected by Holm for all of their comparisons, and
+doubled where the tests of the other question could find something, too (Bonferroni): where no
+method differs from another, at most one report in twenty says that one does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,16 +19,17 @@ from numpy.typing import ArrayLike
 
 from naslib_ecnas import analysis
 from naslib_ecnas.analysis import Estimate, PairTest, Practical, Profile, RunScores
-from naslib_ecnas.errors import check_numbers
+from naslib_ecnas.analysis.significance import ALPHA as ALPHA
+from naslib_ecnas.errors import check_numbers, counted
 
-#: Level of the tests of a report.
-ALPHA = 0.05
 #: Differences of the share of the true front's hypervolume that do not matter by default.
 ROPE = 0.01
 #: Power that the smallest difference to be found is stated for.
 POWER = 0.8
 #: Missing shares of the hypervolume at which profiles are taken.
 _MISSING = np.geomspace(1, 1e-4, 81)
+# Always the same numbers, so that equal runs have equal intervals.
+_rng = partial(np.random.default_rng, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class Findings:
     ranks: dict[str, dict[str, float]]
     """Table -> method -> mean rank among the runs on the table, the best first."""
     on_tables: tuple[PairTest, ...] = ()
+    questions: tuple[int, int] = (1, 1)
+    """By how many the corrected p-values on tables, and those over tables, are multiplied."""
     mean_ranks: dict[str, float] = field(default_factory=dict)
     """Method -> mean rank over the tables on which all methods ran, the best first."""
     over_tables: tuple[PairTest, ...] = ()
@@ -60,41 +66,30 @@ class Findings:
             pair, table = (test.a, test.b), test.table
             if table:
                 own = {name: {table: self.scores.runs[name][table]} for name in pair}
-                won = _improvements(RunScores(own, self.scores.maximise))[pair]
+                scores = RunScores(own, self.scores.maximise)
+                won = analysis.improvements(scores, rng=_rng())[pair]
             else:
                 won = self.improvements[pair]
             likely = None if table else self.practical[pair]
-            found.append(
-                {
-                    "table": table,
-                    "test": "rank sum" if table else "signed rank",
-                    "a": test.a,
-                    "b": test.b,
-                    "n_a": test.runs_a,
-                    "n_b": test.runs_b,
-                    **{n: getattr(test, n) for n in ("p_value", "p_holm", "smallest_p")},
-                    "a12": won.value,
-                    "a12_lower": won.lower,
-                    "a12_upper": won.upper,
-                    **{n: getattr(test, n) for n in ("difference", "lower", "upper")},
-                    **{n: getattr(likely, n, np.nan) for n in ("better", "equivalent", "worse")},
-                }
-            )
+            record: dict[str, Any] = {"table": table}
+            record["test"] = "rank sum" if table else "signed rank"
+            record |= {"a": test.a, "b": test.b, "n_a": test.runs_a, "n_b": test.runs_b}
+            record |= {n: getattr(test, n) for n in ("p_value", "p_holm", "smallest_p")}
+            record |= {"a12": won.value, "a12_lower": won.lower, "a12_upper": won.upper}
+            for name in ("better", "equivalent", "worse"):
+                record[name] = getattr(likely, name, np.nan)
+            found.append(record)
         return found
 
     def overall(self) -> list[dict[str, Any]]:
         """A record for each method over all tables, the best mean rank first."""
-        return [
-            {
-                "method": name,
-                "tables": len(self.scores.tables),
-                "mean_rank": rank,
-                "interquartile_mean": self.means[name].value,
-                "lower": self.means[name].lower,
-                "upper": self.means[name].upper,
-            }
-            for name, rank in self.mean_ranks.items()
-        ]
+        found = []
+        for name, rank in self.mean_ranks.items():
+            mean = self.means[name]
+            about: dict[str, Any] = {"method": name, "tables": len(self.scores.tables)}
+            about |= {"mean_rank": rank, "interquartile_mean": mean.value}
+            found.append(about | {"lower": mean.lower, "upper": mean.upper})
+        return found
 
     def profile_points(self) -> list[dict[str, Any]]:
         """A record for each point of each method's profile."""
@@ -113,6 +108,12 @@ class Findings:
                 return first, test.a12 if test.a == method else 1 - test.a12, test.p_holm
         return "", float("nan"), float("nan")
 
+    @property
+    def corrected(self) -> str:
+        """How the p-values on tables are corrected, as a text."""
+        text = f"corrected by Holm for {counted(len(self.on_tables), 'comparison')}"
+        return text + (" and doubled for the tests over tables" if self.questions[0] > 1 else "")
+
     def apart(self, table: str | None = None) -> set[frozenset[str]]:
         """Pairs that the tests tell apart on a table or, without one, over tables."""
         tests = self.over_tables if table is None else self.on_tables
@@ -123,8 +124,13 @@ class Findings:
         """What follows from the tests, and what does not."""
         if not self.on_tables:
             return
-        count = len(self.on_tables)
-        yield _about(count, self.against, self.planned)
+        count = len(self.on_tables) * self.questions[0]
+        yield _about(len(self.on_tables), self.against, self.planned)
+        if min(self.questions) > 1:
+            yield (
+                "Differences on a table and over tables are both looked for, so p is doubled, too: "
+                "without any difference, at most one report in twenty finds one."
+            )
         said: dict[str, list[str]] = {}  # what is said of several tables is said once
         powers = []
         for table, ranks in self.ranks.items():
@@ -151,7 +157,8 @@ class Findings:
                 f"Friedman's test over {len(shared)} tables and {len(self.mean_ranks)} methods: "
                 f"chi-squared {found.statistic:.3g}, p = {found.p_value:.2g}."
             )
-        count, smallest = len(self.over_tables), self.over_tables[0].smallest_p
+        count = len(self.over_tables) * self.questions[1]
+        smallest = self.over_tables[0].smallest_p
         if smallest > ALPHA:
             yield (
                 f"Over tables: {len(shared)} tables cannot show what holds for tables in general. "
@@ -187,25 +194,19 @@ def findings_of(
     """Compare the runs of several methods on one or more tables.
 
     Args:
-        volumes: method -> table -> (n,) hypervolume at the end of each run. A table on which the
-            hypervolume is not known (NaN, see `Scale.hypervolume`) is left out.
+        volumes: method -> table -> (n,) hypervolume at the end of each run.
         against: compare the other methods only with this one.
         planned: whether it was chosen before the runs were made. If not, the sentences say so.
         rope: half the width of the region of practical equivalence.
 
     Raises:
-        ConfigError: there is no such method.
+        ConfigError: there is no such method, or a hypervolume is not known.
     """
     check_numbers("a comparison", least=0, rope=rope)
-    every = {table: values for of in volumes.values() for table, values in of.items()}
-    tables = [
-        table
-        for table in sorted(every)
-        if all(np.isfinite(of.get(table, 0.0)).all() for of in volumes.values())
-    ]
-    known = {name: {t: of[t] for t in tables if t in of} for name, of in volumes.items()}
+    tables = sorted({table for of in volumes.values() for table in of})
     if not tables:
         return Findings(RunScores({}, True), against, planned, {})
+    known = {name: {table: of[table] for table in sorted(of)} for name, of in volumes.items()}
     scores = RunScores.of({name: of for name, of in known.items() if of}, maximise=True)
     ranks = {table: analysis.run_ranks(scores, table) for table in tables}
     scores.pairs(against)  # refuses a method that is not there
@@ -221,28 +222,37 @@ def findings_of(
         for test in over:
             gaps = scores.sign * (means[test.a] - means[test.b])
             practical[test.a, test.b] = analysis.practical(gaps, rope=rope, rng=_rng())
+    questions = _questions(on_tables, over)
+    on_tables, over = (_times(n, t) for n, t in zip(questions, (on_tables, over), strict=True))
     return Findings(
         scores,
         against,
         planned,
         ranks,
         on_tables,
+        questions,
         analysis.mean_ranks(scores),
         over,
         practical,
         analysis.interquartile_means(scores, rng=_rng()),
-        _improvements(scores, against),
+        analysis.improvements(scores, rng=_rng(), against=against),
         analysis.profiles(scores, 1 - _MISSING, rng=_rng()),
     )
 
 
-def _rng() -> np.random.Generator:
-    """Always the same numbers, so that equal runs have equal intervals."""
-    return np.random.default_rng(0)
+def _questions(*levels: Sequence[PairTest]) -> tuple[int, int]:
+    """By how many the p-values of each of two levels are multiplied: 2 where a test of the other
+    level has values enough to find a difference."""
+    one, other = (any(test.smallest_p <= ALPHA for test in tests) for tests in levels)
+    return 1 + other, 1 + one
 
 
-def _improvements(scores: RunScores, against: str | None = None) -> dict[tuple[str, str], Estimate]:
-    return analysis.improvements(scores, rng=_rng(), against=against)
+def _times(number: int, tests: Sequence[PairTest]) -> tuple[PairTest, ...]:
+    """The tests with their corrected p-values multiplied."""
+    return tuple(
+        replace(t, p_holm=min(1.0, number * t.p_holm), smallest_p=min(1.0, number * t.smallest_p))
+        for t in tests
+    )
 
 
 # -- sentences ----
@@ -313,8 +323,3 @@ def _apart(first: str, tests: Sequence[PairTest], against: str | None) -> str:
 def _listed(names: Iterable[str]) -> str:
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def counted(number: int, what: str) -> str:
-    """Such as "1 run" or "2 runs"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"

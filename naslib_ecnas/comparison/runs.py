@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import FormatError, ProvenanceError
-from naslib_ecnas.files import atomic_write, from_json, from_plain, read_bytes, to_json
+from naslib_ecnas.files import atomic_write, from_json, read_bytes, to_json
 from naslib_ecnas.search import SearchResult, result_of
 
 if TYPE_CHECKING:
@@ -67,37 +67,13 @@ class Unit:
         return f"{self.method} on {self.searched}, seed {self.seed}"
 
 
-@dataclass(frozen=True)
-class _RunFile:
-    """What the file of a run holds."""
-
-    format: str
-    table: str
-    checksum: str
-    method: str
-    seed: int
-    objectives: tuple[str, ...]
-    budget: int
-    rows: tuple[int, ...]
-    epochs: int | tuple[int, ...]
-    """One number where all are equal, as for all but multi-fidelity methods."""
-    noise: bool = False
-    world: int | None = None
-    table_version: str | None = None
-    workers: int = 1
-    starts: tuple[float, ...] | None = None
-
-    def __post_init__(self) -> None:
-        rows, epochs = self.rows, self.epochs
-        each = (epochs,) * len(rows) if isinstance(epochs, int) else epochs
-        if self.format != _RUN_FORMAT:
-            raise ValueError("the file has another format")
-        if not rows or len(each) != len(rows):
-            raise ValueError("rows must be one or more, with epochs for each")
-        if not all(0 <= number < 2**31 for number in (*rows, *each)):
-            raise ValueError("rows and epochs must be counts")
-        if self.starts is not None and len(self.starts) != len(rows):
-            raise ValueError("starts must be one for each of the rows")
+def _counts(_: type, data: Any) -> NDArray[np.int64]:
+    """Rows or epochs of a file."""
+    if type(data) is not list or not data or {*map(type, data)} != {int}:
+        raise ValueError("rows and epochs must be whole numbers")
+    if not 0 <= min(data) <= max(data) < 2**31:
+        raise ValueError("rows and epochs must be counts")
+    return np.array(data, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,9 +93,9 @@ class Run:
     objectives: tuple[str, ...]
     budget: int
     """Epochs of the evaluations that enter the front."""
-    rows: NDArray[np.int32]
+    rows: NDArray[np.integer]
     """(n,) row of each evaluation."""
-    epochs: NDArray[np.int64]
+    epochs: NDArray[np.integer]
     """(n,) budget of each evaluation."""
     noise: bool = False
     """Whether the method saw single trainings, which follow from the seed."""
@@ -129,23 +105,22 @@ class Run:
     starts: tuple[float, ...] | None = None
     """When each evaluation began, in s from the start of the run; None for a single worker."""
 
+    @property
+    def unit(self) -> Unit:
+        """Which run of a comparison it is."""
+        return Unit(self.table, self.method, self.seed, self.world)
+
     @classmethod
     def of(
-        cls,
-        result: SearchResult,
-        *,
-        table: str,
-        method: str | None = None,
-        world: int | None = None,
+        cls, result: SearchResult, *, table: str, method: str = "", world: int | None = None
     ) -> Run:
         """The run of a search's result, with the names that the comparison uses."""
         c = result.config
-        name = c.method if method is None else method
-        arrays = result.rows, result.epochs
-        about = c.checksum, name, c.seed, c.objectives, c.epochs
+        about = c.checksum, method or c.method, c.seed, c.objectives, c.epochs
         starts = tuple(result.started_s.tolist()) if c.workers > 1 else None
-        several = c.workers, starts
-        return cls(table, *about, *arrays, c.noise, world, *several, table_version=c.table_version)
+        several: dict[str, Any] = {"workers": c.workers, "starts": starts}
+        several |= {"table_version": c.table_version, "noise": c.noise, "world": world}
+        return cls(table, *about, result.rows, result.epochs, **several)
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
@@ -154,9 +129,8 @@ class Run:
             ProvenanceError: the table's content is not the one that the run searched.
         """
         if self.checksum != bench.table.checksum:
-            unit = Unit(self.table, self.method, self.seed, self.world)
             remedy = "repeat the comparison, which makes such runs again"
-            raise other_table(bench, str(unit), self, remedy=remedy)
+            raise other_table(bench, str(self.unit), self, remedy=remedy)
         names = ["rows", "epochs", "objectives", "method", "seed", "budget", "noise"]
         names += ["workers", "starts"]
         return result_of(bench, **{name: getattr(self, name) for name in names})
@@ -166,19 +140,26 @@ class Run:
         rows, epochs = self.rows.tolist(), self.epochs.tolist()
         content = {"format": _RUN_FORMAT, **vars(self), "rows": rows}
         content["epochs"] = epochs[0] if len(set(epochs)) == 1 else epochs
-        if self.workers == 1:  # as before there were several
+        if self.workers == 1:
             del content["workers"], content["starts"]
         return to_json(content)
 
     @classmethod
     def of_json(cls, text: str | bytes) -> Run:
         """The inverse of `to_json`; ValueError or TypeError for any other text."""
-        plain = {"workers": 1, "starts": None} | from_json(text)
-        content = dict(vars(from_plain(_RunFile, plain)))
-        del content["format"]
-        rows = np.array(content.pop("rows"), dtype=np.int32)
-        epochs = np.array(np.broadcast_to(content.pop("epochs"), rows.shape), dtype=np.int64)
-        return cls(rows=rows, epochs=epochs, **content)
+        import msgspec
+
+        content = {"workers": 1, "starts": None} | from_json(text)
+        names = {field.name for field in fields(cls)}
+        if content.pop("format", None) != _RUN_FORMAT or content.keys() != names:
+            raise ValueError("the file has another format")
+        if isinstance(content["epochs"], int):  # all are equal, as for most methods
+            content["epochs"] = [content["epochs"]] * len(content["rows"])
+        run = msgspec.convert(content, cls, dec_hook=_counts)
+        series = (run.rows, run.epochs, run.starts)
+        if len({len(each) for each in series if each is not None}) > 1:
+            raise ValueError("rows, epochs and starts must be as many")
+        return run
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.
@@ -202,6 +183,11 @@ class Run:
             message = f"no run in the format {_RUN_FORMAT}: {error}"
             remedy = "delete it, and the run is made again"
             raise FormatError(message, path=path, remedy=remedy) from error
+
+
+def runs_in(folder: Path) -> list[Run]:
+    """All runs of the comparison in a folder; FormatError if one is damaged."""
+    return [Run.read(path) for path in sorted((folder / "runs").rglob("seed-*.json"))]
 
 
 def other_table(bench: Benchmark, about: str, run: Any, *, remedy: str) -> ProvenanceError:

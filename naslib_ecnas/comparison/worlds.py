@@ -8,7 +8,6 @@ seeds, with the worlds' own true fronts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,14 +45,12 @@ class WorldRanking:
     @property
     def better(self) -> Counts:
         """(m, m) number of worlds in which the first method is better than the second."""
-        found: Counts = (self.in_worlds[:, None] > self.in_worlds[None]).sum(axis=2)
-        return found
+        return np.asarray((self.in_worlds[:, None] > self.in_worlds).sum(axis=2))
 
     @property
     def best(self) -> Counts:
         """(m,) number of worlds in which no other method is better."""
-        found: Counts = (self.in_worlds == self.in_worlds.max(axis=0)).sum(axis=1)
-        return found
+        return np.asarray((self.in_worlds == self.in_worlds.max(axis=0)).sum(axis=1))
 
     @property
     def order_holds(self) -> Counts:
@@ -63,32 +60,18 @@ class WorldRanking:
         """
         of_the_rest = np.maximum.accumulate(self.in_worlds[::-1])[::-1]
         leads = self.in_worlds == of_the_rest  # each method against those below it
-        found: Counts = np.logical_and.accumulate(leads).sum(axis=1)
-        return found
-
-    @property
-    def usual_order(self) -> tuple[tuple[str, ...], int]:
-        """The most frequent order of the methods in worlds, and its number of worlds."""
-        orders = np.argsort(-self.in_worlds, axis=0, kind="stable").T.tolist()
-        ((places, count),) = Counter(map(tuple, orders)).most_common(1)
-        return tuple(self.methods[place] for place in places), count
+        return np.asarray(np.logical_and.accumulate(leads).sum(axis=1))
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """A record for each method, for JSON and CSV."""
-        quartiles = np.quantile(self.in_worlds, (0.5, 0.25, 0.75), axis=1).T.tolist()
-        counts = self.on_table.tolist(), self.best.tolist(), self.order_holds.tolist()
-        for method, spread, on_table, best, holds in zip(
-            self.methods, quartiles, *counts, strict=True
-        ):
-            yield {
-                "table": self.table,
-                "method": method,
-                "hypervolume_on_table": on_table,
-                **dict(zip(_SPREAD, spread, strict=True)),
-                "worlds": len(self.worlds),
-                "best_in": best,
-                "order_holds_in": holds,
-            }
+        best, holds = self.best.tolist(), self.order_holds.tolist()
+        for i, method in enumerate(self.methods):
+            line: dict[str, Any] = {"table": self.table, "method": method}
+            line["hypervolume_on_table"] = float(self.on_table[i])
+            quartiles = np.quantile(self.in_worlds[i], (0.5, 0.25, 0.75)).tolist()
+            line |= dict(zip(_SPREAD, quartiles, strict=True))
+            line |= {"worlds": len(self.worlds), "best_in": best[i]}
+            yield line | {"order_holds_in": holds[i]}
 
     def shown(self) -> list[tuple[str, ...]]:
         """Texts for a printed table: of each method its hypervolumes, `best` and `better`."""
@@ -100,33 +83,15 @@ class WorldRanking:
             found.append((line["method"], *spread, str(line["best_in"]), *against))
         return found
 
-    def pairs(self) -> Iterator[dict[str, Any]]:
-        """A record for each pair of methods, the one that is better on the table first."""
-        count = len(self.worlds)
-        for i, j in zip(*np.triu_indices(len(self.methods), 1), strict=True):
-            wins, losses = int(self.better[i, j]), int(self.better[j, i])
-            yield {
-                "table": self.table,
-                "first": self.methods[i],
-                "second": self.methods[j],
-                "worlds": count,
-                "first_better_in": wins,
-                "equal_in": count - wins - losses,
-                "share_first_better": wins / count,
-            }
-
     def document(self) -> dict[str, Any]:
         """The ranking for JSON."""
-        usual, count = self.usual_order
         return {
             "table": self.table,
             "worlds": list(self.worlds),
             "order": list(self.methods),
             "share_order_holds": float(self.order_holds[-1] / len(self.worlds)),
-            "usual_order": list(usual),
-            "share_usual_order": count / len(self.worlds),
             "methods": list(self.lines()),
-            "pairs": list(self.pairs()),
+            "better": self.better.tolist(),
         }
 
 
@@ -137,18 +102,15 @@ def rankings(on_tables: Sheet, in_worlds: Sheet) -> tuple[WorldRanking, ...]:
         on_tables: `hypervolume` of each `table`, `method` and `seed`; the last line counts.
         in_worlds: `COLUMNS`.
     """
-    finals = {(r["table"], r["method"], r["seed"]): r["hypervolume"] for r in on_tables.records()}
+    finals = {}
+    for r in (*on_tables.records(), *in_worlds.records()):
+        finals[r["table"], r.get("world"), r["method"], r["seed"]] = r["hypervolume"]
     volumes: dict[tuple[str, int | None, str], list[float]] = {}
-    for (table, method, _), volume in finals.items():
-        volumes.setdefault((table, None, method), []).append(volume)
-    for r in in_worlds.records():
-        volumes.setdefault((r["table"], r["world"], r["method"]), []).append(r["hypervolume"])
+    for (table, world, method, _), volume in finals.items():
+        volumes.setdefault((table, world, method), []).append(volume)
     medians = {key: float(np.median(each)) for key, each in volumes.items()}
-    return tuple(
-        ranking
-        for table in sorted({table for table, world, _ in medians if world is not None})
-        if (ranking := _ranking(table, medians)) is not None
-    )
+    tables = sorted({table for table, world, _ in medians if world is not None})
+    return tuple(filter(None, (_ranking(table, medians) for table in tables)))
 
 
 def _ranking(table: str, medians: dict[tuple[str, int | None, str], float]) -> WorldRanking | None:

@@ -33,12 +33,4 @@ if TYPE_CHECKING:
     from naslib_ecnas.energy.sensors import UnknownDevice as UnknownDevice
     from naslib_ecnas.energy.sensors import Unsupported as Unsupported
 
-__all__, __getattr__ = lazily(
-    __name__,
-    callbacks="lightning_callback transformers_callback",
-    meter="EnergyMeter Meter NullMeter OpenWindow",
-    readings="Baseline CpuState GpuProcess GpuSetup GpuState Net PartsCheck Reading Window "
-    "check_parts net",
-    replay="ReplayMeter",
-    sensors="Denied GpuLost MeterError NvmlUnavailable SharedGpu UnknownDevice Unsupported",
-)
+__all__, __getattr__ = lazily(__name__)

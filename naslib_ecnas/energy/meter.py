@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, suppress
@@ -15,30 +16,17 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve, torch_in_use
-from naslib_ecnas.energy.rapl import POWERCAP, cpu_sources
+from naslib_ecnas.energy.nvml import Nvml, gpu_source, torch_in_use
+from naslib_ecnas.energy.rapl import cpu_sources
 from naslib_ecnas.energy.readings import Baseline, CpuState, GpuSetup, GpuState, Window, invalid
-from naslib_ecnas.energy.sensors import SHARED, MeterFailed, Point, Source
-from naslib_ecnas.errors import ConfigError, check_numbers
+from naslib_ecnas.energy.sensors import SHARED, Edge, MeterFailed, Point, Source
+from naslib_ecnas.errors import ConfigError, check_choice, check_numbers
 
 _T = TypeVar("_T")
 _Meter = TypeVar("_Meter", bound="Meter")
 
 
 # -- what every meter offers ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Edge:
-    """One edge of a window, with what the sensors counted until then, by device."""
-
-    time: float
-    unix: float
-    points: Mapping[str, Sequence[Point]] = field(default_factory=dict)
-    states: Mapping[str, GpuState | None] = field(default_factory=dict)
-    reason: str = ""
-    """Why there are no points."""
-    detail: str = ""
 
 
 @dataclass(eq=False)
@@ -69,7 +57,7 @@ class OpenWindow:
         return self.result
 
 
-class Meter:
+class Meter(ABC):
     """Base of all meters: numbers the windows, times them and knows which one encloses which.
 
     A window never raises for a fault of a sensor.
@@ -88,7 +76,7 @@ class Meter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a meter without sensors has nothing to close
         """Stop measuring; a second call does nothing."""
 
     def window(self, name: str) -> OpenWindow:
@@ -139,7 +127,7 @@ class Meter:
                 span.path, span.parent = f"{above.path}/{span.name}", above.index
             self._open.append(span)
         try:
-            span.start = self._edge(span)
+            span.start = self._edge(first=True)
         except BaseException:  # an interrupt: a window that never began encloses nothing
             self._forget(span)
             raise
@@ -147,17 +135,15 @@ class Meter:
     def _exit(self, span: OpenWindow, error: str) -> None:
         try:
             if span.result is None:  # else the meter was closed before its window
-                self._finish(span, self._edge(span), error)
+                self._finish(span, self._edge(first=False), error)
         finally:
             self._forget(span)
 
     def _finish(self, span: OpenWindow, stop: Edge, error: str = "") -> None:
         start = span.start or stop
-        fields: dict[str, Any] = {"error": error, "started": start.time, "stopped": stop.time}
-        fields |= {"started_unix": start.unix, "stopped_unix": stop.unix}
-        fields |= self._fields(span, start, stop)  # a replay gives other times, but no other place
-        fields |= {name: getattr(span, name) for name in ("name", "path", "index", "parent")}
-        window = Window(**fields)
+        place = span.name, span.path, span.index, span.parent
+        times = start.time, stop.time, start.unix, stop.unix
+        window = Window(*place, *times, error=error, **self._fields(start, stop))
         with self._lock:
             if span.result is None:
                 span.result = window
@@ -167,19 +153,19 @@ class Meter:
         with self._lock, suppress(ValueError):
             self._open.remove(span)
 
-    def _edge(self, span: OpenWindow) -> Edge:
-        """The start of the window if it has none yet, else its end."""
+    def _edge(self, *, first: bool) -> Edge:
+        """The edge of a window that is now, the first or the last."""
         return Edge(self._clock(), time.time())
 
-    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
-        """The fields of a `Window` with its readings; they may replace its times."""
-        raise NotImplementedError
+    @abstractmethod
+    def _fields(self, start: Edge, stop: Edge) -> dict[str, Any]:
+        """The fields of a `Window` with its readings."""
 
 
 class NullMeter(Meter):
     """A meter without sensors: each window has one reading, `unmeasured`, of NaN and not of 0."""
 
-    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
+    def _fields(self, start: Edge, stop: Edge) -> dict[str, Any]:
         why = "this meter has no sensors"
         reading = invalid("unmeasured", why, method="unmeasured")
         return {"energy_j": {"unmeasured": reading}, "cpu_state": CpuState("off", why)}
@@ -214,7 +200,7 @@ class EnergyMeter(Meter):
 
     Args:
         devices: the training's GPUs: torch's indices, UUIDs, beginnings of UUIDs, or MIG names (see
-            `nvml.resolve`); `()` for the CPU alone. GPUs named twice are measured once.
+            `Nvml.resolve`); `()` for the CPU alone. GPUs named twice are measured once.
         sync: called before both edges of every window, and nowhere else, so that work still
             queued on a GPU is counted in the window that queued it. By default it waits for the
             GPUs on which torch holds memory in this process; None waits for nothing.
@@ -226,7 +212,6 @@ class EnergyMeter(Meter):
         cpu: whether to measure CPU packages and memory; `cpu_state` says whether it succeeded.
         poll_seconds: how long, at most, to watch a GPU's counter for its refresh period.
         patience_s: how long an edge waits for the sensors at most.
-        rapl_root: folder of the CPU's counters.
         clock, sleep: time, in s; for tests.
 
     Attributes:
@@ -251,47 +236,42 @@ class EnergyMeter(Meter):
         cpu: bool = True,
         poll_seconds: float = 1.0,
         patience_s: float = 5.0,
-        rapl_root: str | os.PathLike[str] = POWERCAP,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         super().__init__(clock)
         if isinstance(devices, (str, int)):
             raise ConfigError("devices must be a list such as [0] or ['cuda:0']", value=devices)
-        if shared not in SHARED:
-            raise ConfigError(f"shared must be one of {', '.join(SHARED)}", value=shared)
+        check_choice(SHARED, shared=shared)
         check_numbers(above=0, most=1000, sample_hz=sample_hz)
         check_numbers(above=0, most=60, poll_seconds=poll_seconds)
         check_numbers(above=0, most=3600, patience_s=patience_s)
         self._sync, self._patience_s, self._sleep = sync, patience_s, sleep
-        self._pid = os.getpid()
         self.cpu_state: CpuState = CpuState("off", "not asked for")
         self.setups: dict[str, GpuSetup] = {}
         gpus, cpus = dict[str, Source](), dict[str, Source]()
         with ExitStack() as opened:  # releases what is open if the rest fails
             if devices:
                 nvml = opened.enter_context(closing(Nvml()))
-                known, parent = nvml.gpus(), nvml.parent_of_mig
-                found = [resolve(device, known, parent_of_mig=parent) for device in devices]
-                chosen = {gpu.uuid: gpu for gpu in found}  # each once
+                chosen = {gpu.uuid: gpu for gpu in map(nvml.resolve, devices)}  # each once
                 self.setups = {uuid: nvml.setup(gpu) for uuid, gpu in chosen.items()}
                 how: dict[str, Any] = {"shared": shared, "clock": clock, "sleep": sleep}
                 how |= {"poll_seconds": poll_seconds, "sample_period_s": 1 / sample_hz}
                 gpus = {uuid: gpu_source(nvml, gpu, **how) for uuid, gpu in chosen.items()}
             if cpu:
-                self.cpu_state, cpus = cpu_sources(opened, rapl_root)
+                self.cpu_state, cpus = cpu_sources(opened)
             self._sources = {**gpus, **cpus}
             # The thread references the sensors, not the meter: a dropped meter is finalized.
-            sample = partial(_sample, self._sources, clock)
-            self._thread = SensorThread(sample, period_s=1 / sample_hz, clock=clock)
-            self._shut = weakref.finalize(self, _shut, self._thread, opened.pop_all())
+            self._thread = SensorThread(self._sources, opened, period_s=1 / sample_hz, clock=clock)
+            self._shut = weakref.finalize(self, self._thread.close)
         self.methods: dict[str, str] = {uuid: gpu.sensors[0].method for uuid, gpu in gpus.items()}
         self.periods_s: dict[str, float] = {u: gpu.sensors[0].period_s for u, gpu in gpus.items()}
         self.notes: dict[str, tuple[str, ...]] = {uuid: gpu.notes for uuid, gpu in gpus.items()}
 
     def close(self) -> None:
         """Release the sensors; windows still open become invalid, with the reason `unfinished`."""
-        if os.getpid() != self._pid:  # a forked child has neither the thread nor the windows
+        # In a forked child the lock may be held for ever, and there is nothing to close.
+        if os.getpid() != self._thread.pid:
             return
         with self._lock:
             for span in reversed([span for span in self._open if span.start is not None]):
@@ -306,83 +286,70 @@ class EnergyMeter(Meter):
             self._sleep(seconds)
         return Baseline.of(span.window)
 
-    def _edge(self, span: OpenWindow) -> Edge:
+    def _edge(self, *, first: bool) -> Edge:
         if self._sync is not None:
             try:
                 self._sync()
             except Exception as error:  # noqa: BLE001 - the training itself meets the device's error
                 return self._fault("sync-failed", f"{type(error).__name__}: {error}")
-        query = partial(_edge, self._sources, self._clock, span.start is None)
         try:
-            return self._thread.ask(query, timeout_s=self._patience_s)
+            return self._thread.ask(partial(self._thread.edge, first), timeout_s=self._patience_s)
         except MeterFailed as error:
             return self._fault(error.reason, str(error))
 
     def _fault(self, reason: str, detail: str) -> Edge:
         return Edge(self._clock(), time.time(), reason=reason, detail=detail)
 
-    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
+    def _fields(self, start: Edge, stop: Edge) -> dict[str, Any]:
         found: dict[str, Any] = {"energy_j": {}, "cpu_energy_j": {}, "dram_energy_j": {}}
-        faults = [(edge.reason, edge.detail) for edge in (start, stop) if edge.reason]
         for name, source in self._sources.items():
-            edges, states = (start.time, stop.time), (start.states.get(name), stop.states.get(name))
-            found[source.kind][name] = (
-                source.unread(*faults[0], states)
-                if faults
-                else source.reading(start.points[name], stop.points[name], edges, states)
-            )
+            found[source.kind][name] = source.reading(name, start, stop)
         return {**found, "cpu_state": self.cpu_state}
-
-
-def _sample(
-    sources: Mapping[str, Source], clock: Callable[[], float]
-) -> dict[str, tuple[Point, ...]]:
-    """Every sensor queried once."""
-    return {k: tuple(s.sample(clock) for s in source.sensors) for k, source in sources.items()}
-
-
-def _edge(sources: Mapping[str, Source], clock: Callable[[], float], first: bool) -> Edge:
-    """All sensors at one edge of a window."""
-
-    def states() -> dict[str, GpuState | None]:
-        return {name: source.state() for name, source in sources.items()}
-
-    # Querying the states takes milliseconds, which must not lie in the window.
-    before = states() if first else {}
-    now, unix, points = clock(), time.time(), _sample(sources, clock)
-    return Edge(now, unix, points, before if first else states())
-
-
-def _shut(thread: SensorThread, opened: ExitStack) -> None:
-    """Called at closing, at the end of the process, or when the meter is garbage-collected."""
-    if thread.close():  # a driver that hangs must not hang the end of the process as well
-        opened.close()
 
 
 # -- the thread ----------------------------------------------------------------------------------
 
 
 class SensorThread:
-    """A daemon thread that calls `sample` every `period_s` seconds and runs jobs in between.
+    """A daemon thread that samples the sensors every `period_s` seconds and runs jobs in between.
 
     All sensors are queried in it. A driver that hangs then blocks the thread and not the training,
     which waits for an answer for a limited time; and no sensor is queried by two threads at once.
+    `opened`, which the sensors need, is taken over and closed with the thread.
     """
 
     def __init__(
         self,
-        sample: Callable[[], object],
+        sources: Mapping[str, Source],
+        opened: ExitStack,
         *,
         period_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.sample, self._period_s, self._clock = sample, period_s, clock
+        self._sources, self._period_s, self._clock = sources, period_s, clock
         self._jobs = queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]()
         self._closed = False
         self._stuck: Future[Any] | None = None
-        self._pid = os.getpid()
+        self.pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="ecnas-meter", daemon=True)
         self._thread.start()
+        self._opened = opened.pop_all()
+
+    def sample(self) -> dict[str, tuple[Point, ...]]:
+        """Query every sensor once."""
+        sources, clock = self._sources.items(), self._clock
+        return {k: tuple(s.sample(clock) for s in source.sensors) for k, source in sources}
+
+    def edge(self, first: bool) -> Edge:
+        """Query all sensors at the first or the last edge of a window; a job for `ask`."""
+
+        def states() -> dict[str, GpuState | None]:
+            return {name: source.state() for name, source in self._sources.items()}
+
+        # Querying the states takes milliseconds, which must not lie in the window.
+        before = states() if first else {}
+        now, unix, points = self._clock(), time.time(), self.sample()
+        return Edge(now, unix, points, before if first else states())
 
     def ask(self, work: Callable[[], _T], *, timeout_s: float) -> _T:
         """The result of `work`, run in the thread.
@@ -393,7 +360,7 @@ class SensorThread:
         """
         if self._closed:
             raise MeterFailed("the meter was closed")
-        if os.getpid() != self._pid:
+        if os.getpid() != self.pid:
             raise MeterFailed("the meter belongs to the process that this one was forked from")
         if self._stuck is not None and not self._stuck.done():  # the training waits only once
             raise MeterFailed("the sensors still have not answered an earlier query")
@@ -409,15 +376,21 @@ class SensorThread:
             raise MeterFailed(f"reading the sensors failed: {text}") from error
 
     def close(self, *, timeout_s: float = 2.0) -> bool:
-        """Stop the thread; returns whether it has stopped within `timeout_s`."""
-        if os.getpid() != self._pid:
+        """Stop the thread; returns whether it has stopped within `timeout_s`.
+
+        It is called at closing, at the end of the process, or when the meter is garbage-collected.
+        """
+        if os.getpid() != self.pid:
             return False
         self._closed = True
         self._jobs.put(None)  # a second one is never read
         if threading.current_thread() is self._thread:  # the last reference was dropped in it
             return False
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():  # a driver that hangs must not hang the end of the process too
+            return False
+        self._opened.close()
+        return True
 
     def _run(self) -> None:
         due = self._clock()

@@ -10,8 +10,8 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ _QUERIES: dict[str, tuple[str, str, float]] = {
     "total_energy_j": ("nvmlDeviceGetTotalEnergyConsumption", "", 1e3),
     "average_power_w": ("nvmlDeviceGetPowerUsage", "", 1e3),
     "power_limit_w": ("nvmlDeviceGetEnforcedPowerLimit", "", 1e3),
+    "enforced_power_limit_w": ("nvmlDeviceGetEnforcedPowerLimit", "", 1e3),
     "default_power_limit_w": ("nvmlDeviceGetPowerManagementDefaultLimit", "", 1e3),
     "temperature_c": (_TEMPERATURE, "NVML_TEMPERATURE_GPU", 1),
     "sm_clock_mhz": ("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM", 1),
@@ -142,6 +143,56 @@ class Nvml:
             text, remedy = f"no such MIG instance ({error})", "list them: nvidia-smi -L"
             raise UnknownDevice(text, value=uuid, remedy=remedy) from error
 
+    def resolve(self, device: int | str, environ: Mapping[str, str] | None = None) -> Gpu:
+        """The GPU that a training means by a device; if that is a MIG instance, `mig` is True.
+
+        Args:
+            device: torch's index (`1`, `"1"`, `"cuda:1"`, `"cuda"`); or a UUID, the beginning of
+                one, or the name of a MIG instance, for which `CUDA_VISIBLE_DEVICES` is ignored.
+            environ: gives `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER`. By default this process's
+                environment, where torch, if it is loaded, knows the UUID of an index.
+
+        Raises:
+            UnknownDevice: no GPU matches, several do, or CUDA's order cannot be known.
+        """
+        gpus = self.gpus()
+        runtime = torch_uuid(device) if environ is None else None
+        environ = os.environ if environ is None else environ
+        name = str(device)
+        if runtime is not None:
+            # CUDA gives a MIG instance's UUID without saying that it is one.
+            known = any(gpu.uuid.lower() == runtime.lower() for gpu in gpus)
+            name = runtime if known else f"MIG-{runtime[4:]}"
+        elif not _is_name(device):
+            index, shown = _index(device), visible(environ, len(gpus))
+            if index >= len(shown):
+                raise UnknownDevice(
+                    f"index {index} must be less than {len(shown)}: {_VISIBLE} is "
+                    f"{environ.get(_VISIBLE, 'not set')!r}, the machine has {len(gpus)} GPUs",
+                    remedy="give the GPU's UUID, as `nvidia-smi -L` lists it",
+                )
+            name = shown[index]
+        if name.isdecimal():
+            ordered = environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+            if not ordered and len({gpu.name for gpu in gpus}) > 1:
+                raise UnknownDevice(
+                    f"index {device} is ambiguous: GPUs of several models are here, and CUDA "
+                    "numbers them by speed, NVML by bus",
+                    remedy="set CUDA_DEVICE_ORDER=PCI_BUS_ID for the training, or give the UUID",
+                )
+            return gpus[int(name)]
+        mig = name.startswith("MIG-")
+        if name.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-<uuid>/<instance>/<instance>
+            name = name[4:].partition("/")[0]
+        elif mig:
+            name = self.parent_of_mig(name)
+        found = [gpu for gpu in gpus if gpu.uuid.lower().startswith(name.lower())]
+        if len(found) != 1:
+            what = "several GPUs have a UUID that begins so" if found else "no GPU has this UUID"
+            listed = ", ".join(gpu.uuid for gpu in gpus) or "no GPU"
+            raise UnknownDevice(f"{what}; this machine has {listed}", value=name)
+        return replace(found[0], mig=mig or found[0].mig)
+
     def number(self, gpu: Gpu, quantity: str) -> float:
         """A quantity of `_QUERIES` or `_SCOPES`; a MeterError if NVML has no value for it."""
 
@@ -173,32 +224,38 @@ class Nvml:
             return self.number(gpu, "module_power_w")
 
         def throttling() -> tuple[str, ...]:
-            old, new = (
-                f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in ("Throttle", "Event")
-            )
-            return _throttle_names(self._call("throttling", f"{old} {new}", gpu.handle))
+            words = ("Throttle", "Event")
+            names = " ".join(f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in words)
+            return _throttle_names(self._call("throttling", names, gpu.handle))
 
-        names = ("temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_limit_w")
-        queries: dict[str, Callable[[], Any]] = {n: partial(self.number, gpu, n) for n in names}
-        queries |= {"power_w": power, "throttle_reasons": throttling}
-        return GpuState(**_readable({**queries, "others": partial(self._others, gpu)}))
+        numbers = "temperature_c sm_clock_mhz memory_clock_mhz power_limit_w"
+        known: dict[str, Callable[[], Any]] = {"power_w": power, "throttle_reasons": throttling}
+        known |= {"others": partial(self._others, gpu)}
+        return GpuState(**self._readable(gpu, numbers, **known))
 
     def setup(self, gpu: Gpu) -> GpuSetup:
         """Driver, persistence mode, error correction and power limits; as `state`, never raises."""
         call = self._call
+        known = self._readable(
+            gpu,
+            "default_power_limit_w enforced_power_limit_w",
+            driver=lambda: str(call("the driver", "nvmlSystemGetDriverVersion")),
+            persistence=lambda: bool(
+                call("persistence", "nvmlDeviceGetPersistenceMode", gpu.handle)
+            ),
+            ecc=lambda: bool(call("error correction", "nvmlDeviceGetEccMode", gpu.handle)[0]),
+        )
+        return GpuSetup(gpu.name, **known)
 
-        def flag(what: str, query: str) -> bool:
-            answer = call(what, query, gpu.handle)
-            return bool(answer[0] if isinstance(answer, (list, tuple)) else answer)
-
-        queries: dict[str, Callable[[], Any]] = {
-            "driver": lambda: str(call("the driver", "nvmlSystemGetDriverVersion")),
-            "persistence": lambda: flag("persistence", "nvmlDeviceGetPersistenceMode"),
-            "ecc": lambda: flag("error correction", "nvmlDeviceGetEccMode"),
-            "default_power_limit_w": partial(self.number, gpu, "default_power_limit_w"),
-            "enforced_power_limit_w": partial(self.number, gpu, "power_limit_w"),
-        }
-        return GpuSetup(gpu.name, **_readable(queries))
+    def _readable(self, gpu: Gpu, numbers: str, **queries: Callable[[], Any]) -> dict[str, Any]:
+        """What quantities and other queries give; `unsupported` names those that fail."""
+        known, missing = dict[str, Any](), []
+        for name in (*numbers.split(), *queries):
+            try:
+                known[name] = queries[name]() if name in queries else self.number(gpu, name)
+            except Exception:  # noqa: BLE001 - a binding may change; no energy depends on these
+                missing.append(name)
+        return {**known, "unsupported": tuple(missing)}
 
     def _others(self, gpu: Gpu) -> tuple[GpuProcess, ...]:
         """Processes on the GPU that are neither this one nor its descendants.
@@ -245,17 +302,6 @@ class Nvml:
             raise QueryFailed(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def _readable(queries: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """The answers of the queries that succeed; `unsupported` names the others."""
-    known, missing = dict[str, Any](), []
-    for name, query in queries.items():
-        try:
-            known[name] = query()
-        except Exception:  # noqa: BLE001 - a binding may change; no energy depends on these
-            missing.append(name)
-    return {**known, "unsupported": tuple(missing)}
-
-
 def _throttle_names(mask: int) -> tuple[str, ...]:
     known = tuple(name for bit, name in enumerate(_THROTTLE_REASONS) if mask >> bit & 1)
     rest = mask >> len(_THROTTLE_REASONS) << len(_THROTTLE_REASONS)
@@ -282,62 +328,28 @@ def _ours(pid: int) -> bool:
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def resolve(
-    device: int | str,
-    gpus: Sequence[Gpu],
-    *,
-    parent_of_mig: Callable[[str], str],
-    environ: Mapping[str, str] | None = None,
-) -> Gpu:
-    """The GPU that a training means by a device; if that is a MIG instance, `mig` is True.
+def named_gpus(asked: str, environ: Mapping[str, str] = os.environ) -> list[Gpu]:
+    """GPUs: `all` that `CUDA_VISIBLE_DEVICES` shows, or those of some devices, each once.
 
     Args:
-        device: torch's index (`1`, `"1"`, `"cuda:1"`, `"cuda"`); or a UUID, the beginning of one,
-            or the name of a MIG instance, for which `CUDA_VISIBLE_DEVICES` does not matter.
-        gpus: as from `Nvml.gpus`.
-        parent_of_mig: see `Nvml`.
-        environ: gives `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER`. By default this process's
-            environment, where torch, if it is loaded, knows the UUID of an index.
+        asked: `all`, or devices as in `Nvml.resolve`, separated by commas.
+        environ: as in `Nvml.resolve`.
 
     Raises:
-        UnknownDevice: no GPU matches, several do, or CUDA's order cannot be known.
+        UnknownDevice: there is none, or not the one that was asked for.
+        MeterError, MissingDependencyError: NVML cannot be used.
     """
-    runtime = torch_uuid(device) if environ is None else None
-    environ = os.environ if environ is None else environ
-    name = str(device)
-    if runtime is not None:
-        # CUDA gives a MIG instance's UUID without saying that it is one.
-        known = any(gpu.uuid.lower() == runtime.lower() for gpu in gpus)
-        name = runtime if known else f"MIG-{runtime[4:]}"
-    elif not _is_name(device):
-        index, shown = _index(device), visible(environ, len(gpus))
-        if index >= len(shown):
-            raise UnknownDevice(
-                f"index {index} must be less than {len(shown)}: {_VISIBLE} is "
-                f"{environ.get(_VISIBLE, 'not set')!r}, the machine has {len(gpus)} GPUs",
-                remedy="give the GPU's UUID, as `nvidia-smi -L` lists it",
-            )
-        name = shown[index]
-    if name.isdecimal():
-        ordered = environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
-        if not ordered and len({gpu.name for gpu in gpus}) > 1:
-            raise UnknownDevice(
-                f"index {device} is ambiguous: GPUs of several models are here, and CUDA numbers "
-                "them by speed, NVML by bus",
-                remedy="set CUDA_DEVICE_ORDER=PCI_BUS_ID for the training, or give the UUID",
-            )
-        return gpus[int(name)]
-    mig = name.startswith("MIG-")
-    if name.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-<uuid>/<instance>/<instance>
-        name = name[4:].partition("/")[0]
-    elif mig:
-        name = parent_of_mig(name)
-    found = [gpu for gpu in gpus if gpu.uuid.lower().startswith(name.lower())]
-    if len(found) != 1:
-        what = "several GPUs have a UUID that begins so" if found else "no GPU has this UUID"
-        listed = ", ".join(gpu.uuid for gpu in gpus) or "no GPU"
-        raise UnknownDevice(f"{what}; this machine has {listed}", value=name)
-    return replace(found[0], mig=mig or found[0].mig)
+    words = [word.strip() for word in asked.split(",") if word.strip()]
+    with closing(Nvml()) as nvml:
+        gpus = nvml.gpus()
+        if words == ["all"] and _VISIBLE in environ:
+            words = [str(index) for index in range(len(visible(environ, len(gpus))))]
+        elif words == ["all"]:
+            words = [gpu.uuid for gpu in gpus]
+        found = {gpu.uuid: gpu for gpu in (nvml.resolve(word, environ) for word in words)}
+    if not found:
+        raise UnknownDevice("there is no such GPU", value=asked)
+    return list(found.values())
 
 
 def visible(environ: Mapping[str, str], count: int) -> list[str]:
@@ -440,35 +452,30 @@ def gpu_source(
         text = "other processes use this GPU, and its sensors count them too"
         raise SharedGpu(text, value=unwelcome, remedy=f"wait for a free GPU, {measure_all}")
     notes = [f"shared with processes {[p.pid for p in others]}"] if others else []
-    sensors: list[Sensor] = []
-    integrate = partial(integrated, max_gap_s=max(1.0, 5 * sample_period_s))
-    power_s = min(poll_seconds, _POWER_POLL_S)
-    for method, quantity, add, seconds in (
-        ("counter", "total_energy_j", counted, poll_seconds),
-        ("instant-power", "instant_power_w", integrate, power_s),
-        ("average-power", "average_power_w", integrate, power_s),
-        ("module-power", "module_power_w", integrate, power_s),
-    ):
+
+    def found(method: str, quantity: str, add: Any, seconds: float) -> Sensor | None:
         read = partial(nvml.number, gpu, quantity)
-        if sensors:
-            if method == "module-power":  # no check of a counter of the GPU
-                break
-            seconds = 0.0  # the period of a power sensor beside a counter is not needed
         try:
             period = update_period_s(read, seconds=seconds, clock=clock, sleep=sleep)
         except GpuLost:
             raise
         except MeterError as error:
             notes.append(f"{method}: {error}")
-            continue
-        if method == "counter" and math.isnan(period):
-            notes.append(f"counter: it did not move twice in {seconds:g} s")
-            continue
-        sensors.append(Sensor(method, read, add, period))
+            return None
+        if add is counted and math.isnan(period):
+            notes.append(f"{method}: it did not move twice in {seconds:g} s")
+            return None
         if method == "module-power":
             notes.append("module-power: of the whole module, with its CPU and memory")
-        if method != "counter":
-            break
+        return Sensor(method, read, add, period)
+
+    counter = found("counter", "total_energy_j", counted, poll_seconds)
+    # Beside a counter the period is not needed, and a module's power is no check of its GPU.
+    kinds = ("instant", "average") if counter else ("instant", "average", "module")
+    seconds = 0.0 if counter else min(poll_seconds, _POWER_POLL_S)
+    add = partial(integrated, max_gap_s=max(1.0, 5 * sample_period_s))
+    powers = (found(f"{kind}-power", f"{kind}_power_w", add, seconds) for kind in kinds)
+    sensors = [sensor for sensor in (counter, next(filter(None, powers), None)) if sensor]
     if not sensors:
         raise Unsupported(
             f"{gpu.name} ({gpu.uuid}) has no sensor of energy or power",

@@ -7,7 +7,6 @@ few minutes to hours, which the meter's thread sees by sampling.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from contextlib import ExitStack, suppress
@@ -25,6 +24,7 @@ from naslib_ecnas.energy.sensors import (
     counted,
 )
 
+#: Folder of the counters.
 POWERCAP = Path("/sys/class/powercap")
 
 #: More than any CPU package draws, in W; a counter that would have risen faster was reset.
@@ -42,30 +42,26 @@ _PERMIT = (
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 
 
-def cpu_sources(
-    opened: ExitStack, root: str | os.PathLike[str] = POWERCAP
-) -> tuple[CpuState, dict[str, Source]]:
+def cpu_sources(opened: ExitStack) -> tuple[CpuState, dict[str, Source]]:
     """Whether this process measures the node's CPU, and if so its counters by name.
 
     A name is `package-0` or `package-0/dram`.
 
     Args:
         opened: releases the lock, which lies in the system's temporary folder, when it is closed.
-        root: folder of the counters.
     """
-    root = Path(root)
     for name in _RANKS:
         if (rank := os.environ.get(name, "")) not in ("", "0"):
             return CpuState(
                 "elsewhere", f"local rank 0 measures the CPU; this is {name}={rank}"
             ), {}
     try:
-        found = {name: _source(name, zone) for name, zone in _zones(root).items()}
+        found = {name: _source(name, zone) for name, zone in _zones().items()}
     except Denied as error:
-        return CpuState("denied", str(error), _PERMIT.format(root=root)), {}
+        return CpuState("denied", str(error), _PERMIT.format(root=POWERCAP)), {}
     except MeterError as error:
         return CpuState("absent", str(error)), {}
-    holder = _claim(opened, root)
+    holder = _claim(opened)
     if holder is not None:
         text = f"process {holder} of this node measures the CPU"
         remedy = "nothing to do: the CPU's energy is in that process's windows"
@@ -73,7 +69,7 @@ def cpu_sources(
     return CpuState("measured", ", ".join(found)), found
 
 
-def _claim(opened: ExitStack, root: Path) -> str | None:
+def _claim(opened: ExitStack) -> str | None:
     """Take the node's lock; returns the number of the process that has it already, or None."""
     import fcntl  # missing on Windows, which has no such counters
 
@@ -84,9 +80,7 @@ def _claim(opened: ExitStack, root: Path) -> str | None:
             fcntl.flock(lock, fcntl.LOCK_UN)
         os.close(lock)
 
-    # One lock for each folder of counters, so that tests can use folders of their own.
-    key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
-    file = Path(tempfile.gettempdir(), f"ecnas-rapl-{key}.lock")
+    file = Path(tempfile.gettempdir(), "ecnas-rapl.lock")
     # The last way is for another user's file: a lock needs no right to write.
     for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         with suppress(OSError):
@@ -107,7 +101,7 @@ def _claim(opened: ExitStack, root: Path) -> str | None:
     return None
 
 
-def _zones(root: Path) -> dict[str, Path]:
+def _zones() -> dict[str, Path]:
     """Folders of the CPU packages and their memory by name.
 
     The whole platform (`psys`), cores and graphics are left out: packages are part of the platform
@@ -117,15 +111,15 @@ def _zones(root: Path) -> dict[str, Path]:
         Unsupported: there is no CPU package.
     """
     found = {}
-    for zone in sorted(root.glob("intel-rapl:*")):
+    for zone in sorted(POWERCAP.glob("intel-rapl:*")):
         package = _text(zone / "name")
         if package.startswith("package"):
             found[package] = zone
-            for part in sorted(root.glob(f"{zone.name}:*")):
+            for part in sorted(POWERCAP.glob(f"{zone.name}:*")):
                 if _text(part / "name") == "dram":
                     found[f"{package}/dram"] = part
     if not found:
-        raise Unsupported(f"no RAPL package under {root}")
+        raise Unsupported(f"no RAPL package under {POWERCAP}")
     return found
 
 

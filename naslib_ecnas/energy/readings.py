@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_choice
 from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
 from naslib_ecnas.metrics import J_PER_KWH
 
@@ -103,7 +103,7 @@ class Reading:
     reason: str = ""
     """Why the reading is invalid, one word: `reset`, `gpu-lost`, `frozen`, `not-a-number`,
     `too-short`, `gap`, `shared`, `denied`, `unsupported`, `unmeasured`, `query-failed`,
-    `meter-failed`, `sync-failed`, `unfinished`, `not-recorded`, `outside-trace`."""
+    `meter-failed`, `sync-failed`, `unfinished`, `outside-trace`."""
     detail: str = ""
     """The same as a sentence, with the numbers."""
     uncertainty_j: MaybeNaN = math.nan
@@ -123,10 +123,8 @@ class Reading:
     stop: GpuState | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name, known in (("method", METHODS), ("agreement", AGREEMENTS)):
-            if getattr(self, name) not in known:
-                text = f"{name} must be one of {', '.join(known)}"
-                raise ConfigError(text, value=getattr(self, name))
+        check_choice(METHODS, method=self.method)
+        check_choice(AGREEMENTS, agreement=self.agreement)
         if self.valid != math.isfinite(self.energy_j) or self.valid == bool(self.reason):
             found = self.energy_j, self.valid, self.reason
             text = "a reading needs a finite energy and no reason, or NaN and a reason"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -111,13 +111,10 @@ class Point:
     faults: Counter[str] = field(default_factory=Counter)
     """Reason -> how often it occurred so far."""
 
-    def noted(self, fault: str, detail: str, **changes: Any) -> Point:
-        """The point with one fault more, and other changes."""
-        return replace(self, detail=detail, faults=self.faults + Counter({fault: 1}), **changes)
-
     def failed(self, reason: str, detail: str) -> Point:
-        """The point after a query that failed."""
-        return self.noted(reason, detail, reason=reason)
+        """The point after a fault, such as a query that failed."""
+        faults = self.faults + Counter({reason: 1})
+        return replace(self, reason=reason, detail=detail, faults=faults)
 
 
 def counted(
@@ -140,13 +137,13 @@ def counted(
     wraps = math.isfinite(wrap_j)
     rise, step = value_j - point.value, time - point.time
     if wraps and step * max_power_w >= wrap_j:
-        point = point.noted("gap", f"{step:.0f} s between samples, long enough for a second wrap")
+        point = point.failed("gap", f"{step:.0f} s between samples, long enough for a second wrap")
     if rise < 0:
         fall = f"the counter fell from {point.value:.3f} J to {value_j:.3f} J"
         rise += wrap_j
         # A second beside the step: samples and the counter's own refreshes do not coincide.
         if not wraps or not 0 <= rise <= (step + 1.0) * max_power_w:
-            point = point.noted("reset", fall + ", and no wrap explains it" * wraps)
+            point = point.failed("reset", fall + ", and no wrap explains it" * wraps)
             rise = 0.0  # every window over it is invalid, so the sum is not used
     moved = time if rise > 0 else point.moved
     energy = point.energy_j + rise
@@ -163,7 +160,7 @@ def integrated(point: Point, time: float, power_w: float, *, max_gap_s: float) -
         return replace(point, time=time, value=power_w, reason="")
     step = time - point.time
     if step > max_gap_s:
-        point = point.noted("gap", f"{step:.2f} s between two samples of power")
+        point = point.failed("gap", f"{step:.2f} s between two samples of power")
     energy = point.energy_j + 0.5 * (power_w + point.value) * step
     spread = point.spread_j + 0.5 * abs(power_w - point.value) * step
     return replace(point, time=time, value=power_w, energy_j=energy, spread_j=spread, reason="")
@@ -298,6 +295,19 @@ def refused(others: Iterable[GpuProcess], shared: str) -> list[int]:
 
 
 @dataclass(frozen=True)
+class Edge:
+    """One edge of a window, with what the sensors counted until then, by device."""
+
+    time: float
+    unix: float
+    points: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    states: Mapping[str, GpuState | None] = field(default_factory=dict)
+    reason: str = ""
+    """Why there are no points."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class Source:
     """The sensors of one device: the first measures it, a second one checks the first."""
 
@@ -313,50 +323,38 @@ class Source:
     shared: str = "flag"
     """Which other processes on the GPU make a reading invalid; see `refused`."""
 
-    def unread(
-        self, reason: str, detail: str, states: tuple[GpuState | None, GpuState | None]
-    ) -> Reading:
-        """An invalid reading of the device."""
-        sensor, (start, stop) = self.sensors[0], states
+    def reading(self, name: str, start: Edge, stop: Edge) -> Reading:
+        """The energy of the device of this name in a window, with validity and flags."""
+        sensor, states = self.sensors[0], (start.states.get(name), stop.states.get(name))
         known: dict[str, Any] = {"method": sensor.method, "update_period_s": sensor.period_s}
-        return invalid(reason, detail, start=start, stop=stop, **known)
-
-    def reading(
-        self,
-        start: Sequence[Point],
-        stop: Sequence[Point],
-        edges: tuple[float, float],
-        states: tuple[GpuState | None, GpuState | None] = (None, None),
-    ) -> Reading:
-        """The energy between the points at two edges, with validity, uncertainty and flags.
-
-        `edges` are the window's times in s, `states` those of a GPU at the edges, if known.
-        """
-        powers = [point.value for point in (*start[1:], *stop[1:]) if not point.reason]
-        reading, *checks = (
-            sensor.reading(first, last, edges, powers)
-            for sensor, first, last in zip(self.sensors, start, stop, strict=True)
-        )
+        known |= {"start": states[0], "stop": states[1]}
+        for edge in (start, stop):
+            if edge.reason:
+                return invalid(edge.reason, edge.detail, **known)
+        pairs = list(zip(self.sensors, start.points[name], stop.points[name], strict=True))
+        powers = [p.value for _, *points in pairs[1:] for p in points if not p.reason]
+        times = start.time, stop.time
+        reading, *checks = (s.reading(first, last, times, powers) for s, first, last in pairs)
         reading = replace(reading, start=states[0], stop=states[1])
         others = [other for state in reading.states for other in state.others or ()]
         if pids := refused(others, self.shared):
-            return self.unread("shared", f"other processes used the GPU: {pids}", states)
+            return invalid("shared", f"other processes used the GPU: {pids}", **known)
         flags = reading.flags
         for check in checks:
             verdict = agreement(reading, check)
             flags += ("counter-against-power",) * (verdict == "apart")
             reading = replace(reading, integral_j=check.energy_j, agreement=verdict)
-        if self.divided or refused(others, "graphics"):
-            flags += ("shared",)
-        if any(other.draws for other in others):
-            flags += ("graphics",)
         module = reading.method == "module-power"
-        flags += ("module",) * module
         limits_w = () if module else reading.power_limits_w  # a module's limit is not known
-        limit_j = max(limits_w, default=math.inf) * (stop[0].time - start[0].time)
-        if reading.energy_j - reading.uncertainty_j > _ABOVE_LIMIT * limit_j:
-            flags += ("above-power-limit",)
-        return replace(reading, flags=flags)
+        limit_j = max(limits_w, default=math.inf) * (pairs[0][2].time - pairs[0][1].time)
+        above = reading.energy_j - reading.uncertainty_j > _ABOVE_LIMIT * limit_j
+        found = {
+            "shared": self.divided or bool(refused(others, "graphics")),
+            "graphics": any(other.draws for other in others),
+            "module": module,
+            "above-power-limit": above,
+        }
+        return replace(reading, flags=(*flags, *(name for name, is_so in found.items() if is_so)))
 
 
 def update_period_s(

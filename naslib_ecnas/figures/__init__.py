@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from naslib_ecnas.figures.devices import device_energies as device_energies
     from naslib_ecnas.figures.devices import devices_figure as devices_figure
     from naslib_ecnas.figures.drawing import save as save
+    from naslib_ecnas.figures.drawing import style as style
     from naslib_ecnas.figures.front import front_figure as front_figure
     from naslib_ecnas.figures.predictions import LearningCurve as LearningCurve
     from naslib_ecnas.figures.predictions import Predictions as Predictions
     from naslib_ecnas.figures.predictions import predictions_figure as predictions_figure
     from naslib_ecnas.figures.statistics import aggregates_figure as aggregates_figure
     from naslib_ecnas.figures.statistics import ranks_figure as ranks_figure
+    from naslib_ecnas.figures.statistics import worlds_figure as worlds_figure
     from naslib_ecnas.figures.summary import Study as Study
     from naslib_ecnas.figures.summary import comparison_figure as comparison_figure
     from naslib_ecnas.figures.summary import methods_figure as methods_figure
@@ -35,18 +37,5 @@ if TYPE_CHECKING:
     from naslib_ecnas.figures.tables import Saved as Saved
     from naslib_ecnas.figures.tables import saved_sheet as saved_sheet
     from naslib_ecnas.figures.tables import spaces_sheet as spaces_sheet
-    from naslib_ecnas.figures.worlds import worlds_figure as worlds_figure
 
-__all__, __getattr__ = lazily(
-    __name__,
-    budgets="Clouds clouds clouds_figure",
-    devices="DeviceEnergies device_energies devices_figure",
-    drawing="save",
-    front="front_figure",
-    predictions="LearningCurve Predictions predictions_figure",
-    statistics="aggregates_figure ranks_figure",
-    summary="Study comparison_figure methods_figure study summary_figure",
-    swaps="Swaps swap_effects swaps_figure",
-    tables="Saved saved_sheet spaces_sheet",
-    worlds="worlds_figure",
-)
+__all__, __getattr__ = lazily(__name__)

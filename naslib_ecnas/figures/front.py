@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.figures.drawing import INK, Array, captioned, origins, scale_axes
+from naslib_ecnas.figures import drawing
+from naslib_ecnas.figures.drawing import INK, Array
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.search.result import SearchResult
 
@@ -28,36 +28,36 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
         f"Table {config.table}, {config.epochs} epochs; {config.method}"
         f"{' (paper setting)' if config.paper else ''}, {config.evaluations:,} evaluations, "
         f"seed {config.seed}, {100 * result.hypervolume:.2f} % of the true front's hypervolume. "
-        f"{origins(bench, config.objectives[:2])}"
+        f"{drawing.origins(bench, config.objectives[:2])}"
     )
     if len(config.objectives) > 2:
         caption += f" Fronts are those of all objectives: {', '.join(config.objectives)}."
-    with captioned(3.4, caption) as figure:
-        front_panel(figure.add_subplot(), bench, result)
-        for handle in figure.legend(loc="outside upper left", ncols=2).legend_handles:
-            if handle is not None:
-                handle.set_alpha(1.0)  # the dots of the cloud are too faint for a legend
+    if len(bench.rows) > drawing.MANY:
+        caption += " Darker grey: more cells."
+    with drawing.panels(caption, height=2.6) as (figure, (axes,)):
+        front_panel(axes, bench, result)
+        drawing.legend(figure, axes)
     return figure
 
 
 def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bool = True) -> None:
     """Draw the first two objectives of a search, without legend and caption.
 
-    With `cloud`, every cell of the table is drawn behind the fronts.
+    With `cloud`, every cell of the table is drawn behind the fronts: as a point, or as the density
+    of the cells if there are many.
     """
     names, epochs = result.config.objectives, result.config.epochs
     true = np.asarray(bench.front(names, epochs).values, dtype=np.float64)
     cells = np.column_stack([bench.values(name, epochs) for name in names])
     cells = cells[~np.isnan(cells).any(axis=1)]
     shown = cells if cloud else np.concatenate([true, result.front_values])
-    factors = scale_axes(axes, names[:2], shown[:, :2], table=cells)
+    factors = drawing.scale_axes(axes, names[:2], shown[:, :2], table=cells)
+    look: dict[str, Any]
     if cloud:
-        # More cells are drawn smaller and fainter, so that the cloud shows density.
-        size = max(1.0, 6 - math.log10(len(shown)))
-        look: dict[str, Any] = {"s": size, "color": "#A6A6A6", "linewidths": 0, "zorder": 1}
-        look["alpha"] = min(0.6, max(0.05, 40 / math.sqrt(len(shown))))
-        look["rasterized"] = True  # hundreds of thousands of points would make the PDF large
-        axes.scatter(*(shown[:, :2] * factors).T, label=f"all {len(shown):,} cells", **look)
+        look = {"s": 3, "color": "#A6A6A6", "label": f"all {len(shown):,} cells", "zorder": 1}
+        image = drawing.cloud(axes, shown[:, :2] * factors, "Greys", **look)
+        if image is not None:
+            image.set_clim(1, 10 * image.get_array().max())  # never as dark as the front
     points = true[np.lexsort(true[:, 1::-1].T)][:, :2] * factors
     look = {"color": INK["black"], "label": "true front", "zorder": 3}
     if len(names) == 2:

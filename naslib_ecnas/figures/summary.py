@@ -8,7 +8,7 @@ attainment of its `Results`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,53 +17,39 @@ import numpy as np
 
 from naslib_ecnas import analysis
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.results import Results
+from naslib_ecnas.comparison.results import Results, Summary
 from naslib_ecnas.comparison.runs import Unit
-from naslib_ecnas.comparison.worlds import rankings
-from naslib_ecnas.errors import ConfigError, check_counts, check_types
+from naslib_ecnas.errors import ConfigError, check_choice, check_counts, check_types, counted
 from naslib_ecnas.figures import drawing
-from naslib_ecnas.figures.drawing import INK, PAGE_WIDTH, Array
+from naslib_ecnas.figures.drawing import INK, LEAST, PAGE_WIDTH, Array
 from naslib_ecnas.figures.front import front_panel, steps
-from naslib_ecnas.figures.worlds import LEAST, worlds_figure
+from naslib_ecnas.figures.statistics import aggregates_figure, ranks_figure, worlds_figure
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.search import METHODS, SearchResult, run
+from naslib_ecnas.progress import listener, listening, silent
+from naslib_ecnas.search import METHODS, SearchResult, check, run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.projections.polar import PolarAxes
 
-#: Quantities of a chosen cell (the columns of the paper's table), by the paper's symbols.
+#: Quantities of a chosen cell, the columns of the paper's table and the axes of a radar from the
+#: top, clockwise: symbol, format and unit.
 _QUANTITIES = {
-    "T": "training_time_s",
-    "Pv": "validation_accuracy",
-    "E": "energy_kwh",
-    "|theta|": "parameters_log10",
+    "training_time_s": ("T", "{:,.0f}", " s"),
+    "validation_accuracy": ("$P_v$", "{:.2f}", ""),
+    "energy_kwh": ("E", "{:.2g}", " kWh"),
+    "parameters_log10": ("log$_{10}$\n$|\\theta|$", "{:.1f}", ""),
 }
 #: Cells that represent a front (least energy, knee, highest accuracy): colour and line style.
-_CHOSEN = {
-    "r0": (INK["blue"], "-"),
-    "rk": (INK["vermilion"], "--"),
-    "r1": (INK["green"], ":"),
-}
-#: Axes of a radar from the top, clockwise: quantity -> symbol, format of the number at the end.
-_RADAR_AXES = {
-    "E": ("E", "{:.2g} kWh"),
-    "Pv": ("$P_v$", "{:.2f}"),
-    "T": ("T", "{:.4g} s"),
-    "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
-}
+_CHOSEN = {"r0": (INK["blue"], "-"), "rk": (INK["vermilion"], "--"), "r1": (INK["green"], ":")}
 #: Panels of anytime curves: cumulative cost on the x axis, and its label.
 _AXES = {
-    "evaluations": "evaluations",
-    "energy_kwh": "simulated energy of the search (kWh)",
-    "clock": "simulated time of the search (h)",
+    "evaluations": "Evaluations",
+    "energy_kwh": "Energy of the search (kWh)",
+    "clock": "Time of the search (h)",
 }
-
-#: Means of the quantities, by chosen cell and symbol.
-Means = Mapping[str, Mapping[str, float]]
 
 
 # -- searches and their chosen cells ----------------------------------------------------------
@@ -88,7 +74,6 @@ def study(
     seeds: int = 10,
     evaluations: int = 500,
     epochs: int | None = None,
-    progress: Progress | None = None,
 ) -> Study:
     """Run every method with every seed on energy and validation accuracy.
 
@@ -97,7 +82,6 @@ def study(
         seeds: number of seeds, starting at 0.
         evaluations: evaluations of each run.
         epochs: training budget; by default the largest.
-        progress: receives the number of runs made.
 
     Raises:
         ConfigError: a method is unknown or named twice, or there is no method, seed or evaluation.
@@ -109,26 +93,31 @@ def study(
     if not names or len(set(names)) < len(names):
         raise ConfigError("methods must be one or more different names", value=names)
     check_counts(seeds=seeds)
+    for name in names:  # before any of them runs
+        check(name, seed=0, evaluations=evaluations)
     runs: dict[str, tuple[SearchResult, ...]] = dict.fromkeys(names, ())
-    report = progress or silent
+    # A modelled table is predicted here, where it is reported: single runs report nothing.
+    bench.values(OBJECTIVES[0], epochs)
+    report = listener()
     for done, (name, seed) in enumerate(itertools.product(names, range(seeds)), start=1):
-        found = run(bench, name, epochs=epochs, evaluations=evaluations, seed=seed)
+        with listening(silent):
+            found = run(bench, name, epochs=epochs, evaluations=evaluations, seed=seed)
         runs[name] += (found,)
         report("searching", done, len(names) * seeds, unit="runs")
     budget = bench.budgets[-1] if epochs is None else epochs
     return Study(bench.name, budget, evaluations, tuple(range(seeds)), runs)
 
 
-def mean_quantities(results: Sequence[SearchResult]) -> dict[str, dict[str, float]]:
-    """Means over the runs of the quantities of the chosen cells.
-
-    Returns:
-        Chosen cell (r0, rk, r1) -> symbol -> mean: T in s, Pv as a fraction, E in kWh, and |theta|
-        the base-10 logarithm of the number of parameters (the paper heads it M). NaN if the table
-        does not hold a quantity.
-    """
-    means = {which: values.mean(axis=1).tolist() for which, values in _quantities(results).items()}
-    return {which: dict(zip(_QUANTITIES, each, strict=True)) for which, each in means.items()}
+def quantities(results: Sequence[SearchResult]) -> Array:
+    """(3, 4, n) training time (s), validation accuracy, energy (kWh) and base-10 logarithm of the
+    parameters of the chosen cells r0, rk and r1 of n results; NaN if the table lacks one."""
+    each = []
+    for result in results:
+        known = {**result.details, "parameters_log10": np.log10(result.details["parameters"])}
+        unknown = np.full(len(result.rows), np.nan)
+        table = np.array([known.get(name, unknown) for name in _QUANTITIES])
+        each.append(table[:, [*_chosen(result).values()]].T)
+    return np.stack(each, axis=-1)
 
 
 def chosen_sheet(data: Study) -> Sheet:
@@ -138,15 +127,14 @@ def chosen_sheet(data: Study) -> Sheet:
     knee: the cell with the least sum of the objectives, each scaled to 0 .. 1 on the front. `sd`
     is the sample standard deviation over the seeds, NaN with one seed.
     """
-    heads = ["method", "cell"]
-    heads += [text for name in _QUANTITIES.values() for text in (name, f"{name}_sd")]
+    heads = ["method", "cell", *(text for n in _QUANTITIES for text in (n, f"{n}_sd"))]
     rows = []
     for method, results in data.runs.items():
-        for which, values in _quantities(results).items():
-            unknown = np.full(len(values), np.nan)
-            spread = values.std(axis=1, ddof=1) if len(results) > 1 else unknown
-            pairs = np.column_stack([values.mean(axis=1), spread])
-            rows.append((method, which, *pairs.ravel()))
+        values = quantities(results)
+        unknown = np.full(values.shape[:2], np.nan)
+        spread = values.std(axis=2, ddof=1) if len(results) > 1 else unknown
+        pairs = np.stack([values.mean(axis=2), spread], axis=-1)
+        rows += [(method, which, *each.ravel()) for which, each in zip(_CHOSEN, pairs, strict=True)]
     return Sheet.of(heads, rows)
 
 
@@ -156,67 +144,67 @@ def _chosen(result: SearchResult) -> dict[str, int]:
     return {"r0": best[OBJECTIVES[0]], "rk": result.knee, "r1": best[OBJECTIVES[1]]}
 
 
-def _quantities(results: Sequence[SearchResult]) -> dict[str, Array]:
-    """Each chosen cell -> (4, n) its quantities in each result, NaN if unknown."""
-    each = []
-    for result in results:
-        known = {**result.details, "parameters_log10": np.log10(result.details["parameters"])}
-        unknown = np.full(len(result.rows), np.nan)
-        table = np.array([known.get(name, unknown) for name in _QUANTITIES.values()])
-        each.append(table[:, [*_chosen(result).values()]])
-    return dict(zip(_CHOSEN, np.stack(each, axis=-1).swapaxes(0, 1), strict=True))
-
-
 # -- figures 5 and 6 --------------------------------------------------------------------------
 
 
-def radar_limits(every: Sequence[Means]) -> dict[str, float]:
-    """End of each axis of a radar: the largest value of all chosen cells; 1 if none is known."""
-    cells = [means[which] for means in every for which in _CHOSEN]
-    largest = {key: np.fmax.reduce([0.0, *(cell[key] for cell in cells)]) for key in _RADAR_AXES}
-    return {key: float(value) or 1.0 for key, value in largest.items()}
+def radar_limits(bench: Benchmark, epochs: int) -> Array:
+    """(4, 2) least and greatest value of each axis of a radar over all cells of a table at a
+    budget; NaN if the table does not hold the quantity."""
+    held = {n: bench.values(n, epochs)[bench.rows] for n in _QUANTITIES if n in bench.metrics}
+    held["parameters_log10"] = np.log10(bench.values("parameters", epochs)[bench.rows])
+    columns = [held.get(name, [np.nan]) for name in _QUANTITIES]
+    return np.array([(np.fmin.reduce(column), np.fmax.reduce(column)) for column in columns])
 
 
-def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float]) -> None:
-    """Draw the chosen cells as polygons over four quantities, each axis from 0 to its limit.
+def radar(axes: PolarAxes, means: Array, limits: Array) -> None:
+    """Draw the (3, 4) mean quantities of the chosen cells as polygons, each axis from its lower
+    limit at the inner ring to its upper one at the outer.
 
-    An axis without values is labelled "unknown"; the polygons have a corner at 0 there. Means are
-    those of `mean_quantities`, limits those of `radar_limits`.
+    An axis without values is labelled "unknown"; the polygons have a corner at the inner ring
+    there. Limits are those of `radar_limits`.
     """
-    angles = np.linspace(0, 2 * np.pi, len(_RADAR_AXES), endpoint=False)
+    angles = np.linspace(0, 2 * np.pi, len(limits), endpoint=False)
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     labels = []
-    for key, (letter, form) in _RADAR_AXES.items():
-        known = any(np.isfinite(means[which][key]) for which in _CHOSEN)
-        labels.append(f"{letter}\n{form.format(limits[key]) if known else 'unknown'}")
-    for which, (colour, line) in _CHOSEN.items():
-        shares = np.nan_to_num([means[which][key] / limits[key] for key in _RADAR_AXES])
-        corners = np.append(angles, angles[0]), np.append(shares, shares[0])
+    for ends, (letter, form, unit) in zip(limits, _QUANTITIES.values(), strict=True):
+        text = "\N{EN DASH}".join(map(form.format, ends)) + unit
+        labels.append(f"{letter}\n{'unknown' if np.isnan(ends).any() else text}")
+    spans = np.where(np.ptp(limits, axis=1) == 0, 1.0, np.ptp(limits, axis=1))
+    shares = np.nan_to_num((means - limits[:, 0]) / spans)
+    for (which, (colour, line)), share in zip(_CHOSEN.items(), shares, strict=True):
+        corners = np.append(angles, angles[0]), np.append(share, share[0])
         label = f"$r_{which[1]}$"
         axes.plot(*corners, color=colour, linestyle=line, linewidth=1.1, label=label)
         axes.fill(*corners, color=colour, alpha=0.08)
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0.25, 0.5, 0.75, 1.0], [""] * 4)
+    axes.set(ylim=(0, 1), rorigin=-0.2)
+    axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0], [""] * 5)
     axes.set_xticks(angles, labels, fontsize=6)
-    for text, angle in zip(axes.get_xticklabels(), angles, strict=True):
-        if abs(np.sin(angle)) > 0.5:
-            text.set_horizontalalignment("left" if np.sin(angle) > 0 else "right")
+    sides: Any = ("center", "left", "center", "right")
+    for corner, side in zip(axes.get_xticklabels(), sides, strict=True):
+        corner.set_horizontalalignment(side)
     axes.tick_params(axis="x", pad=2, length=0)
     axes.grid(linewidth=0.4, color="#BBBBBB")
-    axes.spines["polar"].set_linewidth(0.4)
+    for spine in ("polar", "inner"):
+        axes.spines[spine].set_linewidth(0.4)
 
 
-def attainment_surfaces(data: Study) -> dict[str, Array]:
-    """Median attainment surface of each method: (k, 2) kWh and validation accuracy."""
+def attainment_surfaces(data: Study, share: float = 0.5) -> dict[str, Array]:
+    """Surface of each method that a share of its runs attains, by default the median surface:
+    (k, 2) kWh and validation accuracy."""
     fronts = {method: [r.front_values for r in results] for method, results in data.runs.items()}
-    return {m: analysis.attainment_surface(f, OBJECTIVES).points for m, f in fronts.items()}
+    return {m: analysis.attainment_surface(f, OBJECTIVES, share) for m, f in fronts.items()}
 
 
 def attainment_sheet(data: Study) -> Sheet:
-    """A line for each corner of each method's median attainment surface."""
-    rows = [(m, *p) for m, points in attainment_surfaces(data).items() for p in points]
-    return Sheet.of(("method", *OBJECTIVES), rows)
+    """A line for each corner of each method's attainment surfaces: quartiles and median."""
+    rows = [
+        (m, share, *point)
+        for share in (0.25, 0.5, 0.75)
+        for m, points in attainment_surfaces(data, share).items()
+        for point in points
+    ]
+    return Sheet.of(("method", "share_of_runs", *OBJECTIVES), rows)
 
 
 def fronts_sheet(data: Study) -> Sheet:
@@ -235,117 +223,139 @@ def fronts_sheet(data: Study) -> Sheet:
 def summary_caption(bench: Benchmark, data: Study, shown: str) -> str:
     """Caption of figures 5 and 6: settings, how to read them, and the origin of the values."""
     axes = [n for n in (*OBJECTIVES, "training_time_s") if n == OBJECTIVES[0] or n in bench.metrics]
-    seeds = f"{len(data.seeds)} seed{'s' if len(data.seeds) > 1 else ''}"
     return (
-        f"Table {data.table}, {data.epochs} epochs, {data.evaluations:,} evaluations, {seeds}. "
+        f"Table {data.table}, {data.epochs} epochs, {data.evaluations:,} evaluations, "
+        f"{counted(len(data.seeds), 'seed')}. "
         f"{shown} Radar: means over the seeds of r0 (least energy), rk (knee) and r1 (highest "
-        "accuracy), each axis from 0 to the value at its end. "
+        "accuracy), each axis from the least to the greatest value of the table. "
         f"{drawing.origins(bench, list(dict.fromkeys(axes)))}"
     )
 
 
-def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> Figure:
-    """Figure 5: median attainment of the methods; front and radar of chosen cells of one method.
+def summary_figure(
+    bench: Benchmark, data: Study, *, method: str = "semoa", paper: bool = False
+) -> Figure:
+    """Figure 5: attainment of the methods, its gap to the true front, and front and radar of
+    chosen cells of one method.
 
-    A method that the study does not contain raises ConfigError.
+    The legend gives the hypervolume of each method, as a share of the true front's or, with
+    `paper`, as the paper does (`analysis.paper_hypervolume`). A method that the study does not
+    contain raises ConfigError.
     """
-    if method not in data.runs:
-        raise ConfigError(f"method must be one of {', '.join(data.runs)}", value=method)
-    means = mean_quantities(data.runs[method])
+    check_choice([*data.runs], method=method)
     shown = (
-        f"(a) Energy and accuracy that at least half of the runs reach. (b) Front of {method}, "
-        f"seed {data.seeds[0]}. (c) Chosen cells of {method}."
+        "(a) Energy and accuracy that at least half of the runs reach; bands: a quarter and three "
+        "quarters of them; in brackets: median of "
+        f"{'the hypervolume as in the paper' if paper else 'the share of the true hypervolume'}. "
+        "(b) Accuracy of the true front less the median of (a). "
+        f"(c) Front of {method}, seed {data.seeds[0]}. (d) Chosen cells of {method}."
     )
-    with drawing.captioned(2.9, summary_caption(bench, data, shown), width=PAGE_WIDTH) as figure:
-        grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
-        left, middle = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-        true = np.array(bench.front(OBJECTIVES, data.epochs).values, dtype=np.float64)
-        surfaces = {"true front": true, **attainment_surfaces(data)}
-        corners = np.concatenate(list(surfaces.values()))
-        _draw_surfaces(left, surfaces, OBJECTIVES, end=corners[:, 0].max(), shown=corners)
-        front_panel(middle, bench, data.runs[method][0], cloud=False)
-        right = cast("PolarAxes", figure.add_subplot(grid[2], projection="polar"))
-        radar(right, means, radar_limits([means]))
-        for axes, letter in ((left, "(a)"), (middle, "(b)")):
-            drawing.legend_above(axes, ncols=2)
-            axes.text(-0.25, 1.04, letter, transform=axes.transAxes, fontsize=8)
-        drawing.legend_above(right, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.24))
-        right.text(-0.35, 1.2, "(c)", transform=right.transAxes, fontsize=8)
+    caption = summary_caption(bench, data, shown)
+    options: dict[str, Any] = {"width": PAGE_WIDTH, "least": 1.7, "height": 2.3, "letters": True}
+    with drawing.panels(caption, 4, polar=(3,), **options) as (figure, (a, b, c, d)):
+        _attainment(a, b, bench, data, paper)
+        front_panel(c, bench, data.runs[method][0], cloud=False)
+        means = quantities(data.runs[method]).mean(axis=2)
+        radar(cast("PolarAxes", d), means, radar_limits(bench, data.epochs))
+        drawing.legend(figure, a, title="(a, b)", entry=2.2)
+        drawing.legend(figure, c, d, title="(c, d)", entry=3.4, loc="outside upper right")
     return figure
+
+
+def _attainment(a: Axes, b: Axes, bench: Benchmark, data: Study, paper: bool) -> None:
+    """Draw the surfaces of all methods and, in the other panel, the gap of their medians."""
+    true = np.array(bench.front(OBJECTIVES, data.epochs).values, dtype=np.float64)
+    quartiles = [attainment_surfaces(data, share) for share in (0.25, 0.5, 0.75)]
+    corners = np.concatenate([true, *(p for each in quartiles for p in each.values())])
+    factors = drawing.scale_axes(a, OBJECTIVES, corners)
+    energies = np.unique(corners[:, 0])
+    best = _accuracy(true, energies)
+    look: dict[str, Any] = {"where": "post", "color": "#A6A6A6", "linewidth": 2.2}
+    a.step(energies * factors[0], best, label="true front", **look)
+    for place, (method, results) in enumerate(data.runs.items()):
+        quarter, median, most = (_accuracy(each[method], energies) for each in quartiles)
+        if paper:
+            volume = np.median([analysis.paper_hypervolume(r.front_values) for r in results])
+            share = f"{volume / 1e6:.3f}$\\cdot$10$^6$"
+        else:
+            share = f"{100 * np.median([r.hypervolume for r in results]):.1f} %"
+        colour, line = drawing.line_of(place)
+        look = {"where": "post", "color": colour, "linestyle": line, "linewidth": 1.1}
+        a.step(energies * factors[0], median, label=f"{method} ({share})", **look)
+        band: dict[str, Any] = {"step": "post", "color": colour, "alpha": 0.15, "linewidth": 0}
+        # Where three quarters attain nothing yet, the band ends at its other side.
+        lower = np.where(np.isnan(most), np.nanmin(corners[:, 1]), most)
+        a.fill_between(energies * factors[0], lower, quarter, **band)
+        b.step(energies * factors[0], best - median, **look)
+    b.set(xlabel=a.get_xlabel(), ylabel="Accuracy gap")
+    if a.get_xscale() == "log":
+        drawing.log_axis(b, "x", *(energies[[0, -1]] * factors[0]))
+    # Square roots show small gaps beside large ones, and none at all as 0.
+    b.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
+    top, ticks = b.get_ylim()[1], [0.0]
+    for tick in (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5):
+        if tick <= top and np.sqrt(tick / top) - np.sqrt(ticks[-1] / top) > 0.14:
+            ticks.append(tick)
+    b.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+
+
+def _accuracy(points: Array, energies: Array) -> Array:
+    """(n,) highest accuracy that a surface of (k, 2) sorted points attains at some energies or
+    below, NaN if none."""
+    place = np.searchsorted(points[:, 0], energies, side="right")
+    return np.append(np.nan, points[:, 1])[place]
 
 
 def methods_figure(bench: Benchmark, data: Study) -> Figure:
     """Figure 6: the front of the first seed and the radar of every method, on common axes."""
-    means = {method: mean_quantities(results) for method, results in data.runs.items()}
-    limits = radar_limits(list(means.values()))
-    columns = min(2, len(means))
-    lines = -(-len(means) // columns)
+    limits = radar_limits(bench, data.epochs)
     caption = summary_caption(bench, data, f"Fronts of seed {data.seeds[0]}.")
-    with drawing.captioned(1.1 + 1.9 * lines, caption, width=PAGE_WIDTH * columns / 2) as figure:
-        grid = figure.add_gridspec(lines, 2 * columns, width_ratios=(1, 0.8) * columns)
-        first: Axes | None = None
-        for place, (method, results) in zip(itertools.count(0, 2), data.runs.items()):
-            axes = figure.add_subplot(grid[place], sharex=first, sharey=first)
-            first = first or axes
+    count = 2 * len(data.runs)
+    options: dict[str, Any] = {"width": PAGE_WIDTH, "least": 1.7, "height": 1.75}
+    with drawing.panels(caption, count, polar=range(1, count, 2), **options) as (figure, every):
+        for place, (method, results) in enumerate(data.runs.items()):
+            axes, star = every[2 * place : 2 * place + 2]
+            if place:
+                axes.sharex(every[0])
+                axes.sharey(every[0])
             front_panel(axes, bench, results[0], cloud=False)
-            if place % (2 * columns):
-                axes.set_ylabel("")
-            axes.set_title(method, fontsize=8, loc="left")
-            polar = figure.add_subplot(grid[place + 1], projection="polar")
-            radar(cast("PolarAxes", polar), means[method], limits)
-        entries: dict[str, Any] = {}
-        for axes in figure.axes[:2]:
-            entries |= zip(*axes.get_legend_handles_labels()[::-1], strict=True)
-        labels = ["front found" if name.startswith("found by") else name for name in entries]
-        handles = list(entries.values())
-        figure.legend(handles, labels, loc="outside upper left", ncols=2 * columns)
+            axes.set_title(method, loc="left")
+            radar(cast("PolarAxes", star), quantities(results).mean(axis=2), limits)
+        for axes in every[::2]:  # one entry for the fronts of all methods
+            found = next(c for c in axes.collections if str(c.get_label()).startswith("found by"))
+            found.set_label("front found")
+        drawing.legend(figure, every[0], title="Fronts", entry=2.4)
+        drawing.legend(figure, every[1], title="Radars", entry=1.0, loc="outside upper right")
     return figure
-
-
-def _draw_surfaces(
-    axes: Axes,
-    surfaces: Mapping[str, Array],
-    names: Sequence[str],
-    *,
-    end: float,
-    shown: Array,
-) -> None:
-    """Draw surfaces up to `end` in x, the true front, which is the first, wide and grey; `shown`
-    are (n, 2) points that decide the scales of the axes."""
-    factors = drawing.scale_axes(axes, names, shown)
-    for place, (name, points) in enumerate(surfaces.items()):
-        # What is attained at some x is attained at any worse one.
-        stair = np.concatenate([points, points[-1:]])
-        stair[len(points) :, 0] = end
-        colour, line = ("#A6A6A6", "-") if place == 0 else drawing.line_of(place - 1)
-        look = {"color": colour, "linestyle": line, "linewidth": 1.1 if place else 2.2}
-        steps(axes, stair * factors, names[0], label=name, **look)
 
 
 # -- figures of a comparison ------------------------------------------------------------------
 
 
-def write_figures(results: Results, out: Path) -> list[Path]:
-    """Write `comparison-TABLE.pdf`, `.svg`, `.png` and the curves as `.csv`, for each table; and
-    `comparison-TABLE-worlds.pdf`, ... for each with runs in worlds.
+def write_figures(results: Results, summary: Summary, out: Path) -> None:
+    """Write the figures of a comparison as `.pdf`, `.svg` and `.png` with their captions:
+    `comparison-TABLE` and its curves as `.csv` for each table, `comparison-TABLE-worlds` for each
+    with runs in worlds, `ranks` of two methods or more, and `aggregates` if there is a table on
+    which all of them ran.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
         StorageError: the folder cannot be written.
     """
-    written = []
-    over_worlds = {each.table: each for each in rankings(results.sheet, results.worlds)}
+    drawn: dict[str, Figure] = {}
+    findings, over_worlds = summary.findings, {each.table: each for each in summary.worlds}
     for table in results.benchmarks:
-        stem = out / Unit(table, "comparison", 0).file.parts[1]
-        stem = stem.with_name(f"comparison-{stem.name}")
-        drawn = {"": comparison_figure(results, table)}
+        name = f"comparison-{Unit(table, 'comparison', 0).file.parts[1]}"
+        drawn[name] = comparison_figure(results, table)
         if table in over_worlds:
-            drawn["-worlds"] = worlds_figure(results, over_worlds[table])
-        for part, figure in drawn.items():
-            place = stem.with_name(f"{stem.name}{part}")
-            written += drawing.save(figure, place, ("pdf", "svg", "png"))
-        written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
-    return written
+            drawn[f"{name}-worlds"] = worlds_figure(results, over_worlds[table])
+        _curves(results, table).write(out / f"{name}.csv")
+    if findings.on_tables:
+        drawn["ranks"] = ranks_figure(findings)
+    if findings.means:
+        drawn["aggregates"] = aggregates_figure(findings)
+    for name, figure in drawn.items():
+        drawing.save(figure, out / name, drawing.KINDS)
 
 
 def anytime_bands(results: Results, table: str, cost: str) -> dict[str, analysis.AnytimeBand]:
@@ -355,7 +365,7 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, analysis
     The curves run over a field of `Spent`, or over `clock`, the simulated hours; there are none if
     the table does not hold this cost.
     """
-    scale, found = results.yardsticks[table].scale, {}
+    found = {}
     for method in dict.fromkeys(unit.method for unit in results.runs if unit.table == table):
         runs = [run for u, run in results.runs.items() if (u.table, u.method) == (table, method)]
         # By the clock, trainings count in the order of their ends.
@@ -369,7 +379,7 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, analysis
         if any(len(run.front) for run in runs):
             budgets = analysis.common_budgets(spent)
             curves = [
-                analysis.anytime(run.own_values[o], each, budgets, scale, seen=run.own_seen[o])
+                analysis.anytime(run.own_values[o], each, budgets, run.scale, seen=run.own_seen[o])
                 for run, o, each in zip(runs, orders, spent, strict=True)
             ]
             found[method] = analysis.band(curves, budgets)
@@ -382,23 +392,21 @@ def comparison_figure(results: Results, table: str) -> Figure:
     config, seeds = results.runs[units[0]].config, len({unit.seed for unit in units})
     two = len(config.objectives) == 2
     caption = (
-        f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. "
-        "Left: missing share of the true front's hypervolume (less is better), drawn down to "
+        f"Table {table}, {config.epochs} epochs, {counted(seeds, 'seed')}. "
+        "(a, b) Missing share of the true front's hypervolume (less is better), drawn down to "
         f"{LEAST:g}; lines are medians over the seeds, bands quartiles, as far as all runs of a "
         "method go. "
-        f"{'Right: front that at least half of the runs attain. ' if two else ''}"
+        f"{'(c) Front that at least half of the runs attain. ' if two else ''}"
         "Hypervolume with respect to a reference point a tenth of the true front's range beyond "
         f"its nadir. {drawing.origins(results.benchmarks[table], config.objectives)}"
     )
-    with drawing.captioned(2.9, caption, width=PAGE_WIDTH) as figure:
-        panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
+    options: dict[str, Any] = {"width": PAGE_WIDTH, "least": 2.2, "height": 2.2, "letters": True}
+    with drawing.panels(caption, 3 if two else 2, **options) as (figure, panels):
         for axes, cost in zip(panels, _costs(results, table), strict=False):
             _anytime(axes, anytime_bands(results, table, cost), _AXES[cost])
-        panels[0].set_ylabel("missing share of hypervolume")
         if two:
             _attained(panels[2], results, units)
-        handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4)
+        drawing.legend(figure, panels[-1 if two else 0])
     return figure
 
 
@@ -416,27 +424,35 @@ def _anytime(axes: Axes, bands: dict[str, analysis.AnytimeBand], label: str) -> 
         )
         axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
         axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
-    axes.set(xscale="log", yscale="log", xlabel=label)
+    axes.set(xlabel=label)
     if bands:
         ends = [found.budgets[i] for found in bands.values() for i in (0, -1)]
-        drawing.log_ticks(axes.xaxis, max(ends) / min(ends))
+        drawing.log_axis(axes, "x", min(ends), max(ends))
+        shares = [1 - each for b in bands.values() for each in (b.median, b.lower, b.upper)]
+        drawing.missing_axis(axes, "y", np.maximum(np.concatenate(shares), LEAST))
     else:
         axes.text(0.5, 0.5, "costs unknown or no result", ha="center", transform=axes.transAxes)
 
 
 def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
     """Draw the true front and the methods' median surfaces, as far as the reference point."""
-    yardstick = results.yardsticks[units[0].table]
-    names, worst = yardstick.scale.objectives, yardstick.scale.reference
-    surfaces = {"true front": yardstick.front}
+    run = results.runs[units[0]]
+    names, worst = run.scale.objectives, run.scale.reference
+    front = results.benchmarks[units[0].table].front(names, run.config.epochs).values
+    surfaces = {"true front": front}
     for method in dict.fromkeys(unit.method for unit in units):
         found = [results.runs[unit].front_values for unit in units if unit.method == method]
         if any(map(len, found)):
-            surfaces[method] = analysis.attainment_surface(found, names).points
-    for name, points in surfaces.items():
+            surfaces[method] = analysis.attainment_surface(found, names)
+    factors = drawing.scale_axes(axes, names, front)
+    for place, (name, points) in enumerate(surfaces.items()):
         costs, most = (analysis.costs_of(values, names) for values in (points, [worst]))
-        surfaces[name] = points[(costs <= most).all(axis=1)]
-    _draw_surfaces(axes, surfaces, names, end=worst[0], shown=yardstick.front)
+        within = points[(costs <= most).all(axis=1)]
+        stair = np.concatenate([within, within[-1:]])
+        stair[len(within) :, 0] = worst[0]  # what is attained at some x is so at any worse one
+        colour, line = ("#A6A6A6", "-") if place == 0 else drawing.line_of(place - 1)
+        look = {"color": colour, "linestyle": line, "linewidth": 1.1 if place else 2.2}
+        steps(axes, stair * factors, names[0], label=name, **look)
 
 
 def _curves(results: Results, table: str) -> Sheet:

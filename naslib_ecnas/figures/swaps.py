@@ -5,20 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, check_types
-from naslib_ecnas.figures.drawing import capitalised, captioned, origins, panels
+from naslib_ecnas.errors import ConfigError, check_choice, check_types
+from naslib_ecnas.figures import drawing
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.topologies import OPERATIONS, topologies
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Metrics of the paper's four heat maps, in the paper's order.
@@ -35,9 +34,8 @@ Rows = NDArray[np.int64]
 class Swaps:
     """Mean effect of every swap of two operators, at one budget of a table."""
 
-    table: str
-    epochs: int
-    occurrences: str
+    epochs: tuple[int, ...]
+    """(m,) budget of each metric."""
     caption: str
     metrics: tuple[str, ...]
     effect: NDArray[np.float64]
@@ -79,8 +77,7 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
     kinds = range(len(OPERATIONS))
     if before not in kinds or after not in kinds or before == after:
         raise ConfigError("a swap takes two different operators of 0, 1, 2", value=(before, after))
-    if occurrences not in OCCURRENCES:
-        raise ConfigError(f"occurrences must be {', '.join(OCCURRENCES)}", value=occurrences)
+    check_choice(OCCURRENCES, occurrences=occurrences)
     table = topologies()
     size = int(np.searchsorted(table.vertices[table.row_topology], vertices, "right"))
     topology = table.row_topology[:size].astype(np.int64)
@@ -117,23 +114,22 @@ def swap_effects(
     For costs this is the mean of (after - before) / before, for accuracies the mean of
     after - before. Pairs with a missing value or a cost of 0 are left out.
 
-    With the occurrences `"paper"`, as in the paper's figure 3, the mean is antisymmetric: half of
-    the effect of a swap less half of that of the reverse one. On seven vertices this gives the
-    printed changes of the parameters to every digit (-77.96, -95.53, -13.55 per cent for conv3x3 to
-    conv1x1, conv3x3 to maxpool, conv1x1 to maxpool). Energies at 4 epochs and times at 108
-    of the modelled table are within .5 points of the printed ones. Validation accuracies at 108
-    epochs (-.0315, -.0261, +.0004) are not those printed (-.0311, -.0314, -.0084); trainings that
-    NAS-Bench-101 published give -.0314, -.0263, -.0014.
+    With the occurrences `"paper"` the mean is antisymmetric: half of the effect of a swap less half
+    of that of the reverse one. This gives the printed changes of the parameters to every digit, and
+    energies at 4 epochs and times at 108 of the modelled table within .5 points of the printed
+    ones; printed accuracies are not explained (docs/figures.md).
 
-    The budget is the largest by default; `occurrences` are those of `swapped`.
+    The budget is the largest by default; with `"paper"`, that of energies is the smallest.
 
     Raises:
         ConfigError: `occurrences` are none of `OCCURRENCES`.
         UnknownMetricError, UnknownBudgetError: the table does not hold a metric or this budget.
     """
     check_types(Benchmark, bench=bench)
-    budget = bench.budgets[-1] if epochs is None else epochs
-    values = {name: bench.values(name, budget) for name in metrics}
+    budgets = dict.fromkeys(metrics, bench.budgets[-1] if epochs is None else epochs)
+    if occurrences == "paper" and epochs is None:
+        budgets |= {name: bench.budgets[0] for name in metrics if name == "energy_kwh"}
+    values = {name: bench.values(name, budget) for name, budget in budgets.items()}
     n = len(OPERATIONS)
     effect = np.zeros((len(values), n, n))
     cells = np.zeros((len(values), n, n), dtype=np.int64)
@@ -155,41 +151,38 @@ def swap_effects(
             f"all cells of table {bench.name} after whose swap the operators stand as in "
             "NAS-Bench-101's files; half of it less half of the reverse replacement"
         )
+    at = sorted(set(budgets.values()), reverse=True)
+    when = f"{at[0]} epochs" + (f", energies at {at[-1]}" if len(at) > 1 else "")
     caption = (
         f"Mean effect of replacing the operator on the left by the operator below, {about}, edges "
-        f"unchanged, over {over}; {budget} epochs. {origins(bench, metrics)}"
+        f"unchanged, over {over}; {when}. Colour: change as a share of a panel's largest. "
+        f"{drawing.origins(bench, metrics)}"
     )
-    return Swaps(bench.name, budget, occurrences, caption, tuple(values), effect, cells)
+    return Swaps(tuple(budgets.values()), caption, tuple(values), effect, cells)
 
 
 def swaps_figure(swaps: Swaps) -> Figure:
-    """Heat maps, one for each metric, with the number in each field."""
-    count = len(swaps.metrics)
-    places = range(len(OPERATIONS))
-    with captioned(0.6 + 1.75 * ((count + 1) // 2), swaps.caption) as figure:
-        for i, axes in enumerate(panels(figure, count)):
-            name = swaps.metrics[i]
+    """Heat maps, one for each metric, with the number in each field: darker is worse."""
+    count, labels = len(swaps.metrics), ("To", "From")
+    options: dict[str, Any] = {"least": 1.6, "height": 1.45, "labels": labels}
+    with drawing.panels(swaps.caption, count, **options) as (figure, every):
+        for axes, name, effect in zip(every, swaps.metrics, swaps.effect, strict=True):
             share = _is_share(name)
-            _map(axes, swaps.effect[i] * (1 if share else 100), digits=3 if share else 1)
-            axes.set_xticks(places, _SHORT)
-            axes.set_yticks(places, _SHORT)
-            axes.tick_params(length=0)
-            axes.spines[:].set_visible(False)
-            axes.set(xlabel="to", ylabel="" if i % 2 else "from")
-            unit = "difference" if share else "%"
-            axes.set_title(capitalised(f"{metric(name).about} ({unit})"), fontsize=7)
+            shown = np.where(np.eye(len(effect), dtype=bool), np.nan, effect)
+            shades = metric(name).cost(shown) / (float(np.nanmax(np.abs(shown), initial=0)) or 1.0)
+            factor, digits = (1, 4) if share else (100, 1)
+            texts = {
+                (a, b): "?" if np.isnan(value) else drawing.signed(factor * value, digits)
+                for (a, b), value in np.ndenumerate(shown)
+                if a != b
+            }
+            look = {"cmap": "YlGnBu", "vmin": -1, "vmax": 1}
+            image = drawing.matrix(axes, shades, texts, _SHORT, **look)
+            title = f"{metric(name).about} ({'difference' if share else '%'})"
+            axes.set_title(drawing.capitalised(title), fontsize=7)
+        bar = drawing.colour_bar(figure, image, every, ticks=[-1, 0, 1])
+        bar.set_xticklabels(["Better", "No change", "Worse"])
     return figure
-
-
-def _map(axes: Axes, effect: NDArray[np.float64], digits: int) -> None:
-    shown = np.where(np.eye(len(effect), dtype=bool), np.nan, effect)
-    limit = float(np.nanmax(np.abs(shown), initial=0)) or 1.0
-    # Purple and orange are distinct with any colour vision; white is no change.
-    axes.imshow(shown, cmap="PuOr_r", vmin=-limit, vmax=limit)
-    for (a, b), value in np.ndenumerate(shown):
-        text = "" if a == b else "?" if np.isnan(value) else f"{value:+.{digits}f}"
-        colour = "white" if abs(value) > 0.65 * limit else "black"
-        axes.text(b, a, text, ha="center", va="center", fontsize=6.5, color=colour)
 
 
 def _is_share(name: str) -> bool:

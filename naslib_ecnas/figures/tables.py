@@ -1,16 +1,19 @@
-"""The paper's tables of the spaces (1) and of the savings (3), computed from benchmarks."""
+"""The paper's tables of the spaces (1) and of the savings (3), and tables as Markdown or LaTeX."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 import numpy as np
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import UnknownBudgetError, check_types
+from naslib_ecnas.figures.drawing import capitalised
 from naslib_ecnas.files import Sheet
+from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.topologies import topologies
 
 #: Epochs of the paper's four budgets.
@@ -107,3 +110,72 @@ def _about(bench: Benchmark) -> tuple[object, ...]:
     kinds = [bench.provenance[n].kind if n in bench.metrics else "absent" for n in _COLUMNS]
     space = bench.name, bench.space.vertices, edges, size, by_vertices
     return (*space, len(bench.rows), budgets, bench.repeats, trainings, *kinds)
+
+
+# -- for papers and notes ---------------------------------------------------------------------
+
+#: Characters that LaTeX takes for commands, and those that its fonts lack -> what to write.
+_LATEX = {c: f"\\{c}" for c in "&%$#_{}"}
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {"\N{PLUS-MINUS SIGN}": r"$\pm$", "\N{MINUS SIGN}": "$-$"}
+
+
+def shown(value: object) -> str:
+    """A value as a reader wants it: "unknown" if it is missing, few digits, commas."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "unknown"
+    if isinstance(value, float):
+        return f"{value:,.3f}" if abs(value) >= 1 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def formatted(sheet: Sheet, about: str, kind: str) -> str:
+    """A sheet as a table in Markdown or LaTeX (with booktabs), with `about` below or above it.
+
+    Headings are names and units in words; a column and its standard deviation (`..._sd`) become
+    one: mean and deviation.
+    """
+    columns = dict(zip(sheet.headings, zip(*sheet.rows, strict=True), strict=True))
+    body: dict[str, list[str]] = {}
+    right = []
+    for name, values in columns.items():
+        if name.removesuffix("_sd") in columns and name.endswith("_sd"):
+            continue
+        numbers = any(isinstance(value, int | float) for value in values)
+        right.append(numbers)
+        body[_heading(name, numbers)] = _with_sd(values, columns.get(f"{name}_sd"))
+    rows = list(zip(*body.values(), strict=True))
+    if kind == "markdown":
+        rule = ["--:" if numbers else "---" for numbers in right]
+        every = [list(body), rule, *rows]
+        lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in every]
+        return "\n".join([*lines, "", about])
+    lines = [
+        " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\"
+        for row in (list(body), *rows)
+    ]
+    places = "".join("r" if numbers else "l" for numbers in right)
+    top = [f"% {about}", "% needs: \\usepackage{booktabs}", rf"\begin{{tabular}}{{{places}}}"]
+    end = [r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*top, r"\toprule", lines[0], r"\midrule", *lines[1:], *end])
+
+
+def _heading(name: str, numbers: bool) -> str:
+    """The name of a column in words, with the unit if it holds numbers."""
+    found = METRICS.get(name)
+    if found is not None:
+        return capitalised(found.label if numbers else found.about)
+    words = {"gpu_days": "GPU-days", "co2_kg": "kgCO2eq", "parameters_log10": "log10 of parameters"}
+    return words.get(name) or capitalised(name.replace("_", " "))
+
+
+def _with_sd(values: Sequence[Any], spread: Sequence[float] | None) -> list[str]:
+    """The cells of a column; with deviations as "0.92 \N{PLUS-MINUS SIGN} 0.01", all to the
+    decimal that gives a typical deviation two digits."""
+    if spread is None or any(map(math.isnan, spread)):
+        return list(map(shown, values))
+    real = [sd for value, sd in zip(values, spread, strict=True) if sd > 1e-9 * abs(value)]
+    typical = sorted(real)[len(real) // 2] if real else 0.01
+    digits = max(0, 1 - math.floor(math.log10(typical)))
+    pairs = zip(values, spread, strict=True)
+    return [f"{v:,.{digits}f} \N{PLUS-MINUS SIGN} {sd:,.{digits}f}" for v, sd in pairs]

@@ -1,22 +1,15 @@
-"use strict";
 // Numbers as text: units, ticks and labels.
 
 /** Scales of an axis: from a value to its position, and back, and the ticks between two values. */
 const SCALES = {
   linear: { place: (value) => value, value: (place) => place, ticks: linearTicks },
   log: { place: Math.log, value: Math.exp, ticks: logTicks },
-  // Spreads shares near 1 by their distance from 1.
-  stretched: {
-    place: (value) => -Math.log(1 - value),
-    value: (place) => 1 - Math.exp(-place),
-    // Rounded, since 1 - 0.1 is not exactly 0.9.
-    ticks: (low, high, most) => logTicks(1 - high, 1 - low, most).map((t) => Number((1 - t).toPrecision(9))).reverse(),
-  },
 };
 
 /** Factor and unit in which the values of a metric are readable. */
 function readingUnit(metric, typical) {
-  if (metric.unit === "kWh" && typical < 1) return { factor: 1000, unit: "Wh" };
+  // What a search spent is not a metric and stays in kWh.
+  if (metric.name && metric.unit === "kWh" && typical < 1) return { factor: 1000, unit: "Wh" };
   if (!metric.unit && !metric.fraction && typical >= 1e5) return { factor: 1e-6, unit: "million" };
   return { factor: 1, unit: metric.unit };
 }
@@ -69,23 +62,41 @@ function logTicks(low, high, most) {
   return kinds.find((ticks) => ticks.length <= most) ?? kinds.at(-1);
 }
 
-/** Ticks of the visible part of an axis, `{ text, place }`, and the unit of their numbers. */
-function axisTicks({ metric, scale, whole, low, high }, most) {
-  // The unit follows the whole axis, so that zooming does not change it.
-  const { factor, unit } = readingUnit(metric, scale.value((whole[0] + whole[1]) / 2));
-  const [a, b] = [scale.value(low) * factor, scale.value(high) * factor];
-  const at = scale.ticks(a, b, most);
-  const ticks = at.map((t) => ({ text: tickText(t, at), place: scale.place(t / factor) }));
-  return { ticks, unit };
+/** Least and greatest of numbers; NaN is left out. */
+function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const v of values) {
+    if (v < low) low = v;
+    if (v > high) high = v;
+  }
+  return [low, high];
 }
 
-/** Text of a tick, with the digits that the steps need. */
-function tickText(value, ticks) {
-  if (value === 0) return "0";
-  const gaps = ticks.slice(1).map((t, i) => t - ticks[i]);
-  const least = gaps.length ? Math.min(...gaps) : Math.abs(value);
-  const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(least) + 1e-9)));
-  const own = Math.abs(value) >= 1 ? decimals : Math.min(decimals, 6);
-  const text = value.toLocaleString("en", { minimumFractionDigits: 0, maximumFractionDigits: own });
-  return text === "0" ? value.toPrecision(1) : text;
+/** An axis: the `place` of each cell on a `scale` of `SCALES`, rounded to `step`; `low` to `high` is visible. */
+class Axis {
+  constructor(metric, scale, place, step = 0) {
+    const [low, high] = extent(place);
+    const pad = (high - low) * 0.035 || Math.abs(high) * 0.1 || 1;
+    const whole = [low - pad, high + pad];
+    // The unit follows the whole axis, so that zooming does not change it.
+    const { factor, unit } = readingUnit(metric, scale.value((low + high) / 2));
+    Object.assign(this, { metric, scale, place, step, factor, unit, whole, low: whole[0], high: whole[1] });
+  }
+
+  get span() {
+    return this.high - this.low;
+  }
+
+  /** Ticks of the visible part, at most about `most`: `{ text, place }`. */
+  ticks(most) {
+    const [a, b] = [this.low, this.high].map((place) => this.scale.value(place) * this.factor);
+    return this.scale.ticks(a, b, most).map((t) => ({ text: plain(t, 6), place: this.scale.place(t / this.factor) }));
+  }
+
+  /** Name and unit, with as much of the origin of the values as fits into so many letters. */
+  label(most) {
+    const name = axisLabel(this.metric, this.unit);
+    const all = [originShort(this.metric), this.metric.kind].filter(Boolean).map((origin) => `${name}, ${origin}`);
+    return all.find((text) => text.length < most) ?? name;
+  }
 }

@@ -1,20 +1,28 @@
-"use strict";
 // From the page's block of data to columns: the inverse of `pack` in page.py.
 
 const MISSING = 0xffff;
 
+// Python's `base64.b85encode`, with "," for "<".
+const DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;,=>?@^_`{|}~";
+
+/** Bytes of a text in base 85: five digits for four bytes, the last group may be shorter. */
+function base85(text) {
+  const digit = new Uint8Array(128);
+  [...DIGITS].forEach((letter, i) => (digit[letter.charCodeAt(0)] = i));
+  const groups = Math.ceil(text.length / 5);
+  const out = new DataView(new ArrayBuffer(4 * groups));
+  const full = text.padEnd(5 * groups, "~");
+  for (let i = 0; i < groups; i++) {
+    let number = 0;
+    for (let k = 5 * i; k < 5 * i + 5; k++) number = number * 85 + digit[full.charCodeAt(k)];
+    out.setUint32(4 * i, number);
+  }
+  return new Uint8Array(out.buffer, 0, 4 * groups - (full.length - text.length));
+}
+
 /** The page's data, decompressed. */
 async function unpacked(text) {
-  if (typeof DecompressionStream === "undefined") {
-    throw new Error("this browser cannot unpack the table (it has no DecompressionStream)");
-  }
-  let packed = Uint8Array.fromBase64?.(text);
-  if (!packed) {
-    const letters = atob(text);
-    packed = new Uint8Array(letters.length);
-    for (let i = 0; i < letters.length; i++) packed[i] = letters.charCodeAt(i);
-  }
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([base85(text)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).arrayBuffer();
 }
 
@@ -23,22 +31,11 @@ class Table {
   constructor(buffer) {
     const size = new DataView(buffer).getUint32(0, true);
     const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, size)));
-    const data = buffer.slice(4 + size);
-    const block = ([offset, length], Kind) => new Kind(data.slice(offset, offset + length));
-    const ints = (place) => block(place, Int32Array);
-    Object.assign(this, header, { block });
-    this.metric = new Map(header.metrics.map((m) => [m.name, m]));
-    this.column = new Map(header.columns.map((c, i) => [`${c.metric}@${c.epochs ?? ""}`, i]));
-    for (const c of this.columns) c.levels &&= block(c.levels, Float64Array);
-    this.codes = [];
-    this.exactAt = new Map(Array.from(ints(header.exact.rows), (row, i) => [row, i]));
-    this.exactValues = header.exact.columns.map((place) => block(place, Float64Array));
-    this.fronts = header.fronts.map((f) => ({ ...f, rows: ints(f.rows) }));
-    this.runs = header.runs.map((r) => ({ ...r, front: ints(r.front), rows: ints(r.rows) }));
-    this.first = ints(header.cell.first);
-    this.topologyCode = ints(header.cell.code);
-    this.topologyVertices = block(header.cell.vertices, Uint8Array);
-    this.ops = block(header.cell.ops, Uint8Array);
+    Object.assign(this, header, { codes: [], blocks: new Uint8Array(buffer, 4 + size) });
+    this.metric = new Map(this.metrics.map((m) => [m.name, m]));
+    this.column = new Map(this.columns.map((c, i) => [`${c.metric}@${c.epochs ?? ""}`, i]));
+    this.exactAt = new Map(this.exact.map((row, i) => [row, i]));
+    this.ops = this.blocks.subarray(2 * this.cells * this.columns.length);
   }
 
   /** Number of the column of a metric at a budget, or undefined. */
@@ -48,9 +45,9 @@ class Table {
 
   codesOf(index) {
     if (this.codes[index]) return this.codes[index];
-    const { codes, reference } = this.columns[index];
-    const bytes = this.block(codes, Uint8Array);
-    const n = bytes.length / 2;
+    const { reference } = this.columns[index];
+    const n = this.cells;
+    const bytes = this.blocks.subarray(2 * n * index);
     const out = new Uint16Array(n);
     for (let i = 0; i < n; i++) out[i] = (bytes[i] << 8) | bytes[n + i];
     if (reference !== null) {
@@ -70,21 +67,29 @@ class Table {
   /** Value of one cell (NaN if unknown), and whether it is exact. */
   value(row, index) {
     const at = this.exactAt.get(row);
-    if (at !== undefined) return { value: this.exactValues[index][at], exact: true };
     const column = this.columns[index];
+    if (at !== undefined) return { value: column.exact[at] ?? NaN, exact: true };
     const value = this.decoded(column, this.codesOf(index)[row]);
     return { value, exact: column.levels !== null || Number.isNaN(value) };
   }
 
-  /** Positions of all cells on an axis with a scale (one of `SCALES`). */
-  places(index, scale) {
+  /** Standard deviation of a value of one cell; undefined if the table has none. */
+  std(row, metric, epochs) {
+    const [of, index] = [this.columnOf(metric, epochs), this.columnOf(`${metric}_std`, epochs)];
+    if (index === undefined) return undefined;
+    const { value, exact } = this.value(row, index);
+    return { value: this.columns[of].log ? value * this.value(row, of).value : value, exact };
+  }
+
+  /** A function of all values of a column, for every cell. */
+  mapped(index, change, Kind = Float32Array) {
     const column = this.columns[index];
-    const placed = new Float64Array(MISSING + 1);
-    for (let code = 0; code <= MISSING; code++) placed[code] = scale.place(this.decoded(column, code));
+    const changed = new Float64Array(MISSING + 1);
+    for (let code = 0; code <= MISSING; code++) changed[code] = change(this.decoded(column, code));
     const codes = this.codesOf(index);
-    const out = new Float32Array(codes.length);
-    for (let i = 0; i < codes.length; i++) out[i] = placed[codes[i]];
-    for (const [row, i] of this.exactAt) out[row] = scale.place(this.exactValues[index][i]);
+    const out = new Kind(codes.length);
+    for (let i = 0; i < codes.length; i++) out[i] = changed[codes[i]];
+    for (const [row, i] of this.exactAt) out[row] = change(column.exact[i] ?? NaN);
     return out;
   }
 
@@ -95,20 +100,25 @@ class Table {
     const sets = Array.from({ length: this.vertices - 1 }, (_, slots) =>
       Uint8Array.from({ length: 3 ** slots }, (_, number) => labels(number, slots).reduce((set, l) => set | (1 << l), 0)),
     );
-    this.topologyVertices.forEach((vertices, i) => {
-      const end = this.first[i + 1] ?? this.cells;
-      for (let row = this.first[i]; row < end; row++) out[row] = vertices | (sets[vertices - 2][this.ops[row]] << 3);
+    this.cell.vertices.forEach((vertices, i) => {
+      const end = this.cell.first[i + 1] ?? this.cells;
+      for (let row = this.cell.first[i]; row < end; row++) out[row] = vertices | (sets[vertices - 2][this.ops[row]] << 3);
     });
     return out;
   }
 
   /** Vertices, edges and operations of a cell. */
   cellOf(row) {
-    const topology = this.first.findLastIndex((first) => first <= row);
-    const vertices = this.topologyVertices[topology];
+    let [topology, after] = [0, this.cell.first.length];
+    while (after - topology > 1) {
+      const middle = (topology + after) >> 1;
+      if (this.cell.first[middle] <= row) topology = middle;
+      else after = middle;
+    }
+    const vertices = this.cell.vertices[topology];
     const last = this.cell.edges.at(-1)[1];
     const edges = this.cell.edges
-      .filter((_, bit) => (this.topologyCode[topology] >> bit) & 1)
+      .filter((_, bit) => (this.cell.code[topology] >> bit) & 1)
       .map(([i, j]) => [i, j === last ? vertices - 1 : j]);
     const names = labels(this.ops[row], vertices - 2).map((label) => this.cell.operations[label]);
     return { row, vertices, edges, ops: ["input", ...names, "output"] };
@@ -116,7 +126,8 @@ class Table {
 
   /** Rows of the true front of two metrics, sorted by the first metric of the front. */
   frontOf(x, y, epochs) {
-    return this.fronts.find((f) => f.epochs === epochs && [x, y].every((name) => f.objectives.includes(name))).rows;
+    const here = ({ epochs: at, objectives }) => at === epochs && [x, y].every((name) => objectives.includes(name));
+    return this.fronts.find(here)?.rows ?? [];
   }
 }
 

@@ -1,110 +1,16 @@
-"use strict";
-// The scatter plot: for every frame, hundreds of thousands of cells are counted into pixels.
+// Charts: axes, lines and marks as SVG; the cells of the scatter plot are counted into pixels for every frame.
 
-const MARGIN = { left: 54, right: 12, top: 44, bottom: 62 };
-const SHADES = 256;
+/** Marks of the one or two cells of the card. */
+const RINGS = ["circle", "square"];
+/** Space around the axes, in CSS pixels. */
+const MARGIN = { left: 74, right: 12, top: 8, bottom: 50 };
 
-/** An axis: the `place` of each cell on a `scale` of `SCALES`, rounded to `step`; `low` to `high` is visible. */
-class Axis {
-  constructor(metric, scale, step, place) {
-    let [low, high] = [Infinity, -Infinity];
-    for (const v of place) {
-      if (v < low) low = v;
-      if (v > high) high = v;
-    }
-    const pad = (high - low) * 0.035 || Math.abs(high) * 0.1 || 1;
-    Object.assign(this, { metric, scale, step, place, whole: [low - pad, high + pad] });
-    this.home();
-  }
-
-  home() {
-    [this.low, this.high] = this.whole;
-  }
-
-  get span() {
-    return this.high - this.low;
-  }
-
-  /** Where a place lies in the visible part: 0 at its start, 1 at its end. */
-  share(place) {
-    return (place - this.low) / this.span;
-  }
-
-  pan(share) {
-    const by = share * this.span;
-    this.low += by;
-    this.high += by;
-  }
-
-  /** Zoom around a share of the visible part. */
-  zoom(factor, share) {
-    const at = this.low + share * this.span;
-    const span = this.span / factor;
-    this.low = at - share * span;
-    this.high = at + (1 - share) * span;
-  }
-}
-
-class Scatter {
-  /** A plot on a canvas; `onPick(row)` is called when a cell is selected. */
-  constructor(canvas, onPick) {
-    const [context, raster] = [canvas.getContext("2d"), document.createElement("canvas")];
-    Object.assign(this, { canvas, context, raster, onPick, marked: [], frames: 0, picked: null, cross: null });
-    this.theme();
-    new ResizeObserver(() => this.resize()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-      this.theme();
-      this.request();
-    });
-  }
-
-  /** Colours of the current colour scheme. */
-  theme() {
-    const names = ["ink", "quiet", "line", "paper", "front", "picked", "cloud-pale", "cloud-deep"];
-    this.ink = Object.fromEntries(names.map((name) => [name, colourOf(name)]));
-    this.font = getComputedStyle(document.body).fontFamily;
-    const [pale, deep] = [this.ink["cloud-pale"], this.ink["cloud-deep"]].map((hex) =>
-      [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)),
-    );
-    this.shades = new Uint32Array(SHADES);
-    for (let i = 1; i < SHADES; i++) {
-      const [r, g, b] = pale.map((p, c) => Math.round(p + ((deep[c] - p) * (i - 1)) / (SHADES - 2)));
-      this.shades[i] = (255 << 24) | (b << 16) | (g << 8) | r;
-    }
-  }
-
-  axes(x, y) {
-    Object.assign(this, { x, y });
-    this.request();
-  }
-
-  /** Show other cells, by their rows. */
-  cells(rows) {
-    this.rows = rows;
-    [this.xs, this.ys] = [this.x, this.y].map(({ place }) => {
-      const out = new Float32Array(rows.length); // filled by a loop, 50 times as fast as `from`
-      for (let i = 0; i < rows.length; i++) out[i] = place[rows[i]];
-      return out;
-    });
-    this.request();
-  }
-
-  home() {
-    this.x.home();
-    this.y.home();
-    this.request();
-  }
-
-  resize() {
-    const { left, right, top, bottom } = MARGIN;
-    const { clientWidth, clientHeight } = this.canvas;
-    this.ratio = Math.min(3, window.devicePixelRatio || 1);
-    this.canvas.width = Math.round(clientWidth * this.ratio);
-    this.canvas.height = Math.round(clientHeight * this.ratio);
-    this.width = clientWidth;
-    const [width, height] = [Math.max(20, clientWidth - left - right), Math.max(20, clientHeight - top - bottom)];
-    this.inner = { left, top, width, height, right: left + width, bottom: top + height };
-    this.request();
+/** A chart in an element, between an `Axis` x and an `Axis` y; points are counted from the top left of these. */
+class Plot {
+  constructor(host, onView = () => {}) {
+    Object.assign(this, { host, onView, svg: svg("svg", { class: "chart" }), outline: null, frames: 0 });
+    host.append(this.svg);
+    new ResizeObserver(() => this.request()).observe(host);
   }
 
   request() {
@@ -112,43 +18,136 @@ class Scatter {
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      this.draw();
+      if (this.x) this.draw();
     });
   }
 
   draw() {
-    if (!this.rows || !this.inner) return;
-    const { context, ratio, inner } = this;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    this.drawCells();
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    this.drawAxes();
-    context.save();
-    context.beginPath();
-    context.rect(inner.left, inner.top, inner.width, inner.height);
-    context.clip();
-    for (const layer of this.marked) this.drawLayer(layer);
-    this.drawPicked();
-    context.restore();
+    const { clientWidth, clientHeight } = this.host;
+    const width = Math.max(1, clientWidth - MARGIN.left - MARGIN.right);
+    const height = Math.max(1, clientHeight - MARGIN.top - MARGIN.bottom);
+    this.inner = { width, height, centre: { x: width / 2, y: height / 2 } };
+    const frame = svg("g", { transform: `translate(${MARGIN.left} ${MARGIN.top})` }, ...this.frame());
+    const layers = svg("svg", { x: MARGIN.left, y: MARGIN.top, width, height }, ...this.layers());
+    if (this.outline) {
+      const corners = this.outline.map(([x, y]) => this.pointAt(x, y));
+      layers.append(path(`${lineData(corners)}Z`, "", "picked", { "stroke-width": 1.5, "stroke-dasharray": "5 4" }));
+    }
+    this.svg.replaceChildren(frame, layers);
     this.frames++;
+    this.onView();
   }
 
-  /** Count cells into device pixels, then colour the counts on a logarithmic ramp. */
+  /** Grid, ticks and labels. */
+  frame() {
+    const { x, y, inner: { width, height } } = this;
+    const grid = (d) => svg("path", { d, class: "grid" });
+    const label = (axis, length, transform) =>
+      svg("text", { class: "label", "text-anchor": "middle", transform }, axis.label(length / 6.8));
+    return [
+      ...x.ticks(width / 62).flatMap(({ text, place }) => {
+        const [at] = this.pointAt(place, 0);
+        return [grid(`M${at} 0v${height}`), svg("text", { x: at, y: height + 18, "text-anchor": "middle" }, text)];
+      }),
+      ...y.ticks(height / 44).flatMap(({ text, place }) => {
+        const [, at] = this.pointAt(0, place);
+        return [grid(`M0 ${at}h${width}`), svg("text", { x: -8, y: at, dy: "0.35em", "text-anchor": "end" }, text)];
+      }),
+      label(x, width, `translate(${width / 2} ${height + 42})`),
+      label(y, height, `translate(-60 ${height / 2}) rotate(-90)`),
+    ];
+  }
+
+  /** The point of two places. */
+  pointAt(placeX, placeY) {
+    const { x, y, inner } = this;
+    return [((placeX - x.low) / x.span) * inner.width, ((y.high - placeY) / y.span) * inner.height];
+  }
+
+  /** The places of a point. */
+  placesAt(point) {
+    const { x, y, inner } = this;
+    return [x.low + (point.x / inner.width) * x.span, y.high - (point.y / inner.height) * y.span];
+  }
+
+  home() {
+    this.show([...this.x.whole, ...this.y.whole]);
+  }
+
+  pan(dx, dy) {
+    const { x, y, inner } = this;
+    const [right, up] = [(-dx / inner.width) * x.span, (dy / inner.height) * y.span];
+    this.show([x.low + right, x.high + right, y.low + up, y.high + up]);
+  }
+
+  /** Zoom around a point; a factor above 1 zooms in. */
+  zoom(factor, point = this.inner.centre) {
+    const { x, y, inner } = this;
+    const wide = (x.whole[1] - x.whole[0]) / x.span;
+    // Limits: slightly more than all cells, and where only the rounding would be visible.
+    const by = Math.min(500 / wide, Math.max(0.8 / wide, factor));
+    const ends = ({ low, high, span }, share) => [low + share * span * (1 - 1 / by), high - (1 - share) * span * (1 - 1 / by)];
+    this.show([...ends(x, point.x / inner.width), ...ends(y, 1 - point.y / inner.height)]);
+  }
+
+  /** Show a part of the axes, given by their places; what spans nothing stays. */
+  show([x0, x1, y0, y1]) {
+    for (const [axis, low, high] of [[this.x, x0, x1], [this.y, y0, y1]]) if (high > low) Object.assign(axis, { low, high });
+    this.request();
+  }
+}
+
+/** The cells of the table, and marks over them. */
+class Scatter extends Plot {
+  /** `onPick(row)` is called when a cell is selected, `onView()` after each drawing. */
+  constructor(host, onPick, onView) {
+    super(host, onView);
+    Object.assign(this, { onPick, raster: element("canvas", {}), marked: [], chosen: new Int32Array(), picked: [], cross: null });
+    host.prepend(this.raster);
+    this.theme();
+  }
+
+  /** Colours of all and of selected cells in the current colour scheme, as 0xBBGGRR. */
+  theme() {
+    const number = (name) => parseInt(colourOf(name).replace(/#(..)(..)(..)/, "$3$2$1"), 16);
+    this.colours = ["cloud", "chosen"].map(number);
+  }
+
+  /** Show other cells, by their rows, and mark some of them as selected. */
+  cells(rows, chosen) {
+    Object.assign(this, { rows, chosen });
+    this.sets = [rows, chosen].map((some) => [this.x, this.y].map(({ place }) => {
+      const out = new Float32Array(some.length); // filled by a loop, 50 times as fast as `from`
+      for (let i = 0; i < some.length; i++) out[i] = place[some[i]];
+      return out;
+    }));
+    this.request();
+  }
+
+  /** Count cells into device pixels, then show the counts by a logarithmic ramp of opacity. */
   drawCells() {
-    const { ratio, inner, xs, ys, raster } = this;
-    const [width, height] = [inner.width, inner.height].map((side) => Math.round(side * ratio));
+    const { raster, sets, colours, inner } = this;
+    const [width, height] = [inner.width, inner.height].map((side) => Math.round(side * devicePixelRatio));
     if (raster.width !== width || raster.height !== height || !this.counts) {
       Object.assign(raster, { width, height });
-      this.counts = new Uint32Array(width * height);
-      this.image = raster.getContext("2d").createImageData(width, height);
+      const box = { ...MARGIN, width: inner.width, height: inner.height };
+      for (const side of ["left", "top", "width", "height"]) raster.style[side] = `${box[side]}px`;
+      this.counts = new Uint32Array(raster.width * raster.height);
+      this.image = raster.getContext("2d").createImageData(raster.width, raster.height);
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
-    const { counts, pixels, shades } = this;
+    this.pixels.fill(0);
+    const size = this.dotSize();
+    sets.forEach((set, i) => set[0].length && this.paint(...set, size, colours[i]));
+    raster.getContext("2d").putImageData(this.image, 0, 0);
+  }
+
+  paint(xs, ys, size, colour) {
+    const { counts, pixels, raster } = this;
+    const { width, height } = raster;
     counts.fill(0);
     const [sx, sy] = [width / this.x.span, height / this.y.span];
     const [x0, y1] = [this.x.low, this.y.high];
-    const size = this.dotSize();
     const before = size >> 1;
     let most = 1;
     for (let i = 0; i < xs.length; i++) {
@@ -171,128 +170,71 @@ class Scatter {
       }
     }
     // A single cell must be visible: it starts at a third of the ramp, higher in a sparse plot.
-    const ramp = new Uint8Array(Math.min(most, 4095) + 1);
+    const top = Math.min(most, 4095);
     const least = 85 + 130 * (1 - Math.min(1, Math.log(most) / Math.log(30)));
-    const scale = (SHADES - 1 - least) / Math.log(Math.max(2, ramp.length - 1));
-    for (let n = 1; n < ramp.length; n++) ramp[n] = least + Math.log(n) * scale;
-    const top = ramp.length - 1;
-    // The first entries of ramp and shades are 0, transparent.
-    for (let i = 0; i < counts.length; i++) pixels[i] = shades[ramp[Math.min(counts[i], top)]];
-    raster.getContext("2d").putImageData(this.image, 0, 0);
-    this.context.drawImage(raster, Math.round(inner.left * ratio), Math.round(inner.top * ratio));
+    const scale = (255 - least) / Math.log(Math.max(2, top));
+    const ramp = Uint32Array.from({ length: top + 1 }, (_, n) => n && (((least + Math.log(n) * scale) << 24) | colour));
+    for (let i = 0; i < counts.length; i++) if (counts[i]) pixels[i] = ramp[Math.min(counts[i], top)];
   }
 
   /** Side of a cell's square in device pixels; larger if fewer cells are visible. */
   dotSize() {
-    const { x, y, xs, ys } = this;
-    const [x0, x1, y0, y1] = [x.low, x.high, y.low, y.high];
+    const [xs, ys] = this.sets[0];
+    const [x0, x1, y0, y1] = [this.x.low, this.x.high, this.y.low, this.y.high];
     let seen = 0;
     for (let i = 0; i < xs.length; i++) if (xs[i] >= x0 && xs[i] < x1 && ys[i] >= y0 && ys[i] < y1) seen++;
     const css = seen > 60000 ? 1 : seen > 8000 ? 1.5 : seen > 1000 ? 2.5 : seen > 200 ? 4 : 5;
-    return Math.max(1, Math.round(css * this.ratio));
+    return Math.max(1, Math.round(css * devicePixelRatio));
   }
 
-  drawAxes() {
-    const { context, inner, ink } = this;
-    const { left, right, top, bottom } = inner;
-    context.font = `12px ${this.font}`;
-    const across = axisTicks(this.x, inner.width / 62);
-    const up = axisTicks(this.y, inner.height / 44);
-    const columns = across.ticks.map(({ place }) => Math.round(this.toX(place)) + 0.5);
-    const lines = up.ticks.map(({ place }) => Math.round(this.toY(place)) + 0.5);
-    context.globalAlpha = 0.55;
-    this.stroke(ink.line, 1, ...columns.map((x) => [[x, top], [x, bottom]]), ...lines.map((y) => [[left, y], [right, y]]));
-    context.globalAlpha = 1;
-    this.stroke(ink.quiet, 1, [[left - 0.5, top], [left - 0.5, bottom + 0.5], [right, bottom + 0.5]]);
-    for (const { place, text } of up.ticks) this.text(text, left - 7, this.toY(place), "right", "middle", ink.quiet);
-    for (const { place, text } of across.ticks) {
-      const x = Math.min(this.toX(place), this.width - context.measureText(text).width / 2 - 1);
-      this.text(text, x, bottom + 6, "center", "top", ink.quiet);
+  /** Rows of the shown cells within the axes. */
+  inView() {
+    const { x, y } = this;
+    const within = ({ place, low, high }, row) => place[row] >= low && place[row] < high;
+    return this.rows.filter((row) => within(x, row) && within(y, row));
+  }
+
+  /** Lines and marks over the cells, which are drawn as well. */
+  layers() {
+    this.drawCells();
+    const parts = this.marked.flatMap((layer) => this.layer(layer));
+    for (const [i, row] of this.picked.entries()) {
+      const ring = markData(...this.point(row), 9, RINGS[i]);
+      parts.push(path(ring, "", "paper", { "stroke-width": 5 }), path(ring, "", "picked", { "stroke-width": 2.5 }));
     }
-    if (Math.max((this.x.step / this.x.span) * inner.width, (this.y.step / this.y.span) * inner.height) >= 4) {
-      const says = "Cells lie on a grid here: this page rounds values.";
-      this.text(says, left + 6, bottom - 5, "left", "bottom", ink.quiet, inner.width - 12);
+    if (this.cross && document.activeElement === this.host && this.keyed) {
+      const { x, y } = this.cross;
+      parts.push(path(`M${x - 14} ${y}h28M${x} ${y - 14}v28`, "", "picked", {}));
     }
-    // The name of an axis and, below it, the origin of its values.
-    for (const [{ unit }, { metric }, y, align, x] of [
-      [up, this.y, 2, "left", 4],
-      [across, this.x, bottom + 25, "right", this.width - MARGIN.right],
-    ]) {
-      context.font = `600 13px ${this.font}`;
-      this.text(axisLabel(metric, unit), x, y, align, "top", ink.ink, this.width - 16);
-      context.font = `12px ${this.font}`;
-      this.text(originShort(metric), x, y + 18, align, "top", ink.quiet, this.width - 16);
-    }
+    return parts;
   }
 
-  /** Stroke lines, each through a list of points. */
-  stroke(colour, width, ...lines) {
-    const context = Object.assign(this.context, { strokeStyle: colour, lineWidth: width });
-    context.beginPath();
-    for (const points of lines) points.forEach(([x, y], i) => context[i ? "lineTo" : "moveTo"](x, y));
-    context.stroke();
-  }
-
-  text(text, x, y, textAlign, textBaseline, fillStyle, most) {
-    Object.assign(this.context, { textAlign, textBaseline, fillStyle }).fillText(text, x, y, most);
-  }
-
-  centre() {
-    const { left, right, top, bottom } = this.inner;
-    return { x: (left + right) / 2, y: (top + bottom) / 2 };
-  }
-
-  toX(place) {
-    return this.inner.left + this.x.share(place) * this.inner.width;
-  }
-
-  toY(place) {
-    return this.inner.bottom - this.y.share(place) * this.inner.height;
+  /** Marked cells, such as a front: `{ rows, colour, shape, size, stepped }`. */
+  layer({ rows, colour, shape, size, stepped }) {
+    const points = Array.from(rows, (row) => this.point(row)).filter(([x, y]) => x === x && y === y);
+    const marks = points.map(([x, y]) => markData(x, y, size, shape)).join("");
+    const drawn = path(marks, colour, "paper", { "stroke-width": 1.4, "paint-order": "stroke" });
+    if (!stepped) return [drawn];
+    points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    // Between two points of a front, the one that is better in x is attained.
+    return [path(stepData(points, this.x.metric.maximise), "", colour, { "stroke-width": 1.5 }), drawn];
   }
 
   point(row) {
-    return [this.toX(this.x.place[row]), this.toY(this.y.place[row])];
+    return this.pointAt(this.x.place[row], this.y.place[row]);
   }
 
-  /** Draw marked cells, such as a front: `{ rows, colour, shape, size, stepped }`. */
-  drawLayer({ rows, colour, shape, size, stepped }) {
-    const { context, ink } = this;
-    const points = Array.from(rows, (row) => this.point(row)).filter(([x, y]) => x === x && y === y);
-    if (stepped) {
-      points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-      // Between two points of a front, the one that is better in x is attained.
-      const turns = points.flatMap(([x, y], i) => {
-        const [beforeX, beforeY] = points[i - 1] ?? [x, y];
-        return [this.x.metric.maximise ? [beforeX, y] : [x, beforeY], [x, y]];
-      });
-      this.stroke(colour, 1.5, turns);
-    }
-    Object.assign(context, { fillStyle: colour, lineWidth: 0.8, strokeStyle: ink.paper });
-    for (const [x, y] of points) {
-      const mark = markPath(x, y, size, shape);
-      context.fill(mark);
-      context.stroke(mark);
-    }
+  /** Whether the rounding of the values can be seen, as a grid. */
+  get gridded() {
+    const { x, y, inner } = this;
+    return Math.max((x.step / x.span) * inner.width, (y.step / y.span) * inner.height) >= 4;
   }
 
-  drawPicked() {
-    const { context, ink, cross } = this;
-    if (cross && document.activeElement === this.canvas && this.keyed) {
-      const { x, y } = cross;
-      this.stroke(ink.picked, 1, [[x - 14, y], [x + 14, y]], [[x, y - 14], [x, y + 14]]);
-    }
-    if (this.picked === null) return;
-    const ring = markPath(...this.point(this.picked), 9, "circle");
-    for (const [lineWidth, strokeStyle] of [[5, ink.paper], [2.5, ink.picked]]) {
-      Object.assign(context, { lineWidth, strokeStyle }).stroke(ring);
-    }
-  }
-
-  /** Row of the cell nearest to a point of the canvas, marked cells first; null if none is near. */
+  /** Row of the cell nearest to a point, marked cells first; null if none is near. */
   nearest(point, radius = Infinity) {
     const { inner, x, y } = this;
     const [sx, sy] = [inner.width / x.span, inner.height / y.span];
-    const [atX, atY] = [x.low + (point.x - inner.left) / sx, y.high - (point.y - inner.top) / sy];
+    const [atX, atY] = this.placesAt(point);
     const nearestOf = (rows, most) => {
       let [best, found] = [most ** 2, null];
       for (let i = 0; i < rows.length; i++) {
@@ -305,22 +247,5 @@ class Scatter {
     };
     const marked = this.marked.flatMap(({ rows }) => [...rows]);
     return nearestOf(marked, Math.min(radius, 9)) ?? nearestOf(this.rows, radius);
-  }
-
-  pan(dx, dy) {
-    this.x.pan(-dx / this.inner.width);
-    this.y.pan(dy / this.inner.height);
-    this.request();
-  }
-
-  /** Zoom around a point of the canvas; a factor above 1 zooms in. */
-  zoom(factor, point = this.centre()) {
-    const { x, y, inner } = this;
-    const wide = (x.whole[1] - x.whole[0]) / x.span;
-    // Limits: slightly more than all cells, and where only the rounding would be visible.
-    const by = Math.min(500 / wide, Math.max(0.8 / wide, factor));
-    x.zoom(by, (point.x - inner.left) / inner.width);
-    y.zoom(by, (inner.bottom - point.y) / inner.height);
-    this.request();
   }
 }

@@ -1,16 +1,7 @@
-"use strict";
 // Searches: groups of runs, their curves and their table.
 
 /** Lists of the items that have equal keys, in the order of the first of each. */
-function groupedBy(items, keyOf) {
-  const groups = new Map();
-  for (const item of items) {
-    const key = JSON.stringify(keyOf(item));
-    if (!groups.has(key)) groups.set(key, []);
-    groups.get(key).push(item);
-  }
-  return [...groups.values()];
-}
+const groupedBy = (items, keyOf) => [...Map.groupBy(items, (item) => JSON.stringify(keyOf(item))).values()];
 
 /** Groups of runs that differ in the seed only; each has a colour of the style sheet and a shape. */
 function grouped(runs) {
@@ -31,78 +22,168 @@ function grouped(runs) {
   return groups;
 }
 
-/** Curves of hypervolume over evaluations: one chart for each set of objectives and budget. */
-function drawCurves(host, groups, table) {
-  const known = groups.filter((group) => group.runs.some((run) => run.curve.length));
-  const charts = groupedBy(known, (group) => [group.objectives, group.epochs]).map((some) => {
-    const { objectives, epochs } = some[0];
+/** What curves show, and over what. */
+const MEASURES = {
+  hypervolume: { about: "share of the true hypervolume", fraction: true, of: (v) => v, best: 1 },
+  gap: { about: "gap to the true hypervolume", fraction: true, of: (v) => 1 - v, best: 0 },
+};
+const SPENT = {
+  evaluations: { about: "evaluations", unit: "" },
+  energy_kwh: { about: "energy of all trainings", unit: "kWh" },
+  training_time_s: { about: "time of all trainings", unit: "s" },
+};
+const spentBy = (run, name) => (name === "evaluations" ? run.counts : run.costs[name]);
+
+/** The reference point of a run's hypervolume, in words. */
+const referenceText = (run, table) => run.reference
+  .map((value, i) => [table.metric.get(run.objectives[i]), value])
+  .map(([metric, value]) => `${metric.about} ${shown(metric, value)}`).join(", ");
+
+/** Draw curves, one chart for each set of objectives and budget; returns the charts. */
+function drawCurves(host, groups, table, choice) {
+  const known = groups.map((group) => ({
+    ...group,
+    runs: group.runs.filter((run) => run.curve.length && !spentBy(run, choice.over).includes(null)),
+  }));
+  host.replaceChildren();
+  return groupedBy(known.filter(({ runs }) => runs.length), (group) => [group.objectives, group.epochs]).map((some) => {
+    const { objectives, epochs, runs } = some[0];
     const names = objectives.map((name) => table.metric.get(name)?.about ?? name).join(" and ");
     const caption =
-      `Hypervolume over evaluations: ${names}, ${epochs} epochs, as a share of the true front's. ` +
-      "Thick lines: median over the runs of a method; thin lines: single runs.";
-    const chart = curveChart(some, `Hypervolume over evaluations, ${names}`);
-    return element("figure", {}, chart, element("figcaption", {}, caption));
+      `${names[0].toUpperCase()}${names.slice(1)} at ${epochs} epochs. Hypervolume is a share of the true front's; its ` +
+      `reference point is ${referenceText(runs[0], table)}, a tenth of the true front's range beyond its worst values. ` +
+      "Thick lines and bands: median and quartiles over the runs of a method. Drag to enlarge, double-click to see all.";
+    const box = element("div", { role: "img", "aria-label": caption });
+    const says = element("p", { class: "quiet" }, "\u00a0");
+    host.append(element("figure", {}, box, says, element("figcaption", {}, caption)));
+    return curveChart(box, some.filter((group) => group.shown), choice, (text) => (says.textContent = text || "\u00a0"));
   });
-  host.replaceChildren(...charts);
 }
 
-function curveChart(groups, label) {
-  const [width, height, left, right, top, base] = [640, 300, 52, 628, 12, 260];
+function curveChart(host, groups, { over, measure, logx, logy, single }, say) {
+  const [scaleX, scaleY] = [logx, logy].map((log) => (log ? SCALES.log : SCALES.linear));
+  const { of, best } = MEASURES[measure];
   const runs = groups.flatMap((group) => group.runs);
-  const last = Math.max(2, ...runs.map((run) => run.counts.at(-1) ?? 1));
-  const low = Math.max(0, Math.min(...runs.flatMap((run) => run.curve).filter(Number.isFinite), 0.99) - 0.02);
-  const x = (n) => left + (Math.log(n) / Math.log(last)) * (right - left);
-  const y = (v) => top + ((1 - v) / (1 - low)) * (base - top);
-  const parts = [];
-  for (const n of logTicks(1, last, 8).filter(Number.isInteger)) {
-    parts.push(svg("line", { x1: x(n), x2: x(n), y1: top, y2: base, class: "grid" }));
-    parts.push(svg("text", { x: x(n), y: base + 16, "text-anchor": "middle" }, n.toLocaleString("en")));
+  const xs = [...new Set(runs.flatMap((run) => spentBy(run, over)))].filter((x) => x > 0).sort((a, b) => a - b);
+  /** What a run had reached at each of `xs`; null before its first evaluation and beyond its end. */
+  const reached = (run) => {
+    const spent = spentBy(run, over);
+    let i = -1;
+    return xs.map((x) => {
+      while (spent[i + 1] <= x) i++;
+      return i < 0 || x > spent.at(-1) ? null : of(run.curve[i]);
+    });
+  };
+  const placed = (values) => values.map((v) => (v === null || !Number.isFinite(scaleY.place(v)) ? null : scaleY.place(v)));
+  const [bands, lines, medians] = [[], [], []];
+  const line = (values, colour, width) => lines.push({ values: placed(values), colour, width });
+  for (const { runs, colour, name } of groups) {
+    const each = runs.map(reached);
+    const all = xs.map((_, i) => each.map((values) => values[i])).map((some) => (some.includes(null) ? null : some));
+    const found = all.map((some) => (some ? quartiles(some) : [null, null, null]));
+    const [low, middle, high] = [0, 1, 2].map((k) => found.map((three) => three[k]));
+    medians.push({ name, middle });
+    const alone = runs.length === 1;
+    if (single || alone) for (const values of each) line(values, colour, alone ? 2.2 : 0.8);
+    if (alone) continue;
+    bands.push({ low: placed(low), high: placed(high), colour });
+    line(middle, colour, 2.6);
   }
-  const levels = linearTicks(low, 1, 6);
-  for (const v of levels) {
-    parts.push(svg("line", { x1: left, x2: right, y1: y(v), y2: y(v), class: "grid" }));
-    parts.push(svg("text", { x: left - 7, y: y(v), dy: "0.35em", "text-anchor": "end" }, tickText(v, levels)));
-  }
-  parts.push(svg("text", { x: right, y: height - 6, "text-anchor": "end", class: "name" }, "evaluations"));
-  for (const group of groups.filter((g) => g.shown)) {
-    const curve = (counts, values, thick) => {
-      const known = counts.map((n, i) => [x(n).toFixed(1), values[i]]).filter(([, v]) => Number.isFinite(v));
-      const d = known.map(([at, v], i) => `${i ? `H${at}V` : `M${at} `}${y(v).toFixed(1)}`).join("");
-      parts.push(svg("path", { d, stroke: colourOf(group.colour), "stroke-width": thick, class: "curve" }));
-    };
-    const many = group.runs.length > 1;
-    for (const run of group.runs) curve(run.counts, run.curve, many ? 0.8 : 2.2);
-    // As far as all runs of the group go: under a limit of energy they differ in length.
-    const end = Math.min(...group.runs.map((run) => run.counts.at(-1) ?? Infinity));
-    const every = new Set(group.runs.flatMap((run) => run.counts).filter((n) => n <= end));
-    const counts = [...every].sort((a, b) => a - b);
-    const reached = (run, n) => run.curve[run.counts.findLastIndex((count) => count <= n)];
-    if (many) curve(counts, counts.map((n) => medianOf(group.runs.map((run) => reached(run, n)))), 2.6);
-  }
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" }, ...parts);
+  const places = xs.map(scaleX.place);
+  const ends = [...bands.flatMap(({ low, high }) => [low, high]), ...lines.map(({ values }) => values), placed([best])];
+  const cursor = path("M0 0v999", "", "quiet", { "stroke-dasharray": "3 3" });
+  const chart = Object.assign(new Plot(host), {
+    ...{ bands, lines, mode: "box" },
+    x: new Axis(SPENT[over], scaleX, places),
+    y: new Axis(MEASURES[measure], scaleY, ends.flat().filter((v) => v !== null)),
+    nearest: (point) => {
+      const [at] = chart.placesAt(point);
+      return at < places[0] ? null : places.findLastIndex((place) => place <= at);
+    },
+    layers: () => {
+      const points = (values) => values.flatMap((y, i) => (y === null ? [] : [chart.pointAt(places[i], y)]));
+      return [
+        ...bands.map(({ low, high, colour }) => {
+          const back = points(low).reverse().map(([x, y]) => `V${y}H${x}`).join("");
+          return path(`${stepData(points(high))}${back}Z`, colour, "", { "fill-opacity": 0.25 });
+        }),
+        ...lines.map(({ values, colour, width }) => path(stepData(points(values)), "", colour, { "stroke-width": width })),
+        cursor,
+      ];
+    },
+  });
+  const tell = (i, point) => {
+    cursor.setAttribute("transform", `translate(${i === null ? -9 : point.x} 0)`);
+    const texts = medians.filter(({ middle }) => i !== null && middle[i] !== null);
+    const at = over === "evaluations" ? `${plain(xs[i] ?? NaN, 9)} evaluations` : shown(SPENT[over], xs[i]);
+    say(texts.length && `At ${at}, medians: ` +
+      texts.map(({ name, middle }) => `${name} ${plain(middle[i])}`).join("; "));
+  };
+  tell(null);
+  listen(chart, tell, ([[x0], [x1]]) => {
+    chart.outline = null;
+    chart.show([Math.min(x0, x1), Math.max(x0, x1), chart.y.low, chart.y.high]);
+  });
+  return chart;
 }
 
-function medianOf(values) {
+/** Lower quartile, median and upper quartile with linear interpolation, as numpy's; NaN of none. */
+function quartiles(values) {
   const known = values.filter(Number.isFinite).sort((a, b) => a - b);
-  const half = known.length >> 1;
-  return known.length % 2 ? known[half] : (known[half - 1] + known[half]) / 2;
+  return [0.25, 0.5, 0.75].map((p) => {
+    const at = p * (known.length - 1);
+    const [low, high] = [known[Math.floor(at)], known[Math.ceil(at)]];
+    return low + (high - low) * (at - Math.floor(at));
+  });
 }
 
-/** One line for each run; its knee can be selected. */
-function fillRunTable(host, groups, onPick) {
-  const heads = ["", "Run", "Method", "Seed", "Evaluations", "On its front", "Hypervolume", "Energy spent", "Knee"];
-  const lines = groups.flatMap((group) =>
-    group.runs.map((run) => [
-      swatch(group.shape, colourOf(group.colour)),
-      run.label,
-      group.method,
-      run.seed,
-      run.evaluations.toLocaleString("en"),
-      run.front.length,
-      run.hypervolume?.toFixed(4) ?? (run.front.length ? "unknown" : `none at ${run.epochs} epochs`),
-      Number.isFinite(run.spent.energy_kwh) ? `${plain(run.spent.energy_kwh)} kWh` : "unknown",
-      run.knee === null ? "" : rowButton(run.knee, onPick),
-    ]),
-  );
-  fillTable(host, heads, lines, [3, 4, 5, 6, 7, 8]);
+/** Columns of the run table: heading, value of a run, text of the value. */
+const RUN_COLUMNS = [
+  ["Run", (run) => run.label, String],
+  ["Method", (run, group) => group.method, String],
+  ["Seed", (run) => run.seed, String],
+  ["Evaluations", (run) => run.evaluations, (v) => plain(v, 9)],
+  ["Front", (run) => run.front.length, String],
+  ["Hypervolume", (run) => run.hypervolume, (v, { front }) => v?.toFixed(4) ?? (front.length ? "unknown" : "no front")],
+  ["Energy (kWh)", ({ costs }) => costs.energy_kwh.at(-1), (v) => plain(v)],
+  ["Time (h)", ({ costs }) => costs.training_time_s.at(-1) && costs.training_time_s.at(-1) / 3600, (v) => plain(v)],
+];
+
+/** Runs whose texts contain every word of `find`, sorted by a column: `{ group, run, values }`. */
+function foundRuns(groups, find, sort) {
+  const words = find.toLowerCase().split(/\s+/);
+  const line = (run, group) => ({ group, run, values: RUN_COLUMNS.map(([, of]) => of(run, group)) });
+  const lines = groups.flatMap((group) => group.runs.map((run) => line(run, group)));
+  const found = lines.filter(({ values }) => words.every((word) => values.slice(0, 3).join(" ").toLowerCase().includes(word)));
+  const [column, sign] = [Math.abs(sort) - 1, Math.sign(sort)];
+  const compared = (a, b) => (typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+  const order = ({ values: a }, { values: b }) =>
+    (a[column] === null) - (b[column] === null) || sign * compared(a[column], b[column]);
+  return sign ? found.sort(order) : found;
+}
+
+/** Fill the table of single runs and that of methods; `onSort` receives the number of a column. */
+function fillRunTables(single, methods, found, sort, onSort, onPick) {
+  const heads = RUN_COLUMNS.map(([head], i) => {
+    const now = Math.abs(sort) === i + 1 ? (sort > 0 ? "ascending" : "descending") : "none";
+    const mark = { ascending: " ▲", descending: " ▼", none: "" }[now];
+    return { content: button({ class: "head" }, head + mark, () => onSort(i + 1)), sort: now };
+  });
+  const lines = found.map(({ group, run, values }) => [
+    swatch(group.shape, group.colour),
+    ...values.map((value, i) => RUN_COLUMNS[i][2](value, run)),
+    run.knee === null ? "" : rowButton(run.knee, onPick),
+  ]);
+  fillTable(single, ["", ...heads, "Knee"], lines, [3, 4, 5, 6, 7, 8, 9]);
+  const numbers = RUN_COLUMNS.slice(3);
+  const summary = groupedBy(found, ({ group }) => group.name).map((some) => [
+    swatch(some[0].group.shape, some[0].group.colour),
+    some[0].group.name,
+    some.length,
+    ...numbers.map((_, i) => {
+      const [low, middle, high] = quartiles(some.map(({ values }) => values[i + 3])).map((v) => plain(v));
+      return low === high ? middle : `${middle} (${low}–${high})`;
+    }),
+  ]);
+  fillTable(methods, ["", "Method", "Runs", ...numbers.map(([head]) => head)], summary, [2, 3, 4, 5, 6, 7]);
 }

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from msgspec import Meta, Struct, json
+from msgspec import Meta, Struct, json, structs
 
 from naslib_ecnas.comparison.experiment import RULES, rules_of
 from naslib_ecnas.comparison.results import Line, gather, summarise
 from naslib_ecnas.comparison.runs import Run as ComparedRun
-from naslib_ecnas.comparison.runs import Unit, opened, other_table
+from naslib_ecnas.comparison.runs import opened, other_table, runs_in
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, ProvenanceError
 from naslib_ecnas.files import is_file, is_folder, read_bytes, to_plain
 from naslib_ecnas.search.result import check_objectives
@@ -35,9 +35,9 @@ class Run(ComparedRun):
     """Equal for runs that differ in the seed only, as far as the settings above do not tell."""
     paper: bool = False
     """Whether the method was in its paper setting."""
-    recorded: tuple[tuple[int, ...], float, float] | None = None
-    """What its folder says: rows of the front, its hypervolume, and the energy of all trainings in
-    kWh, NaN if not known. None in a comparison, which records no more than evaluations."""
+    recorded: tuple[tuple[Any, ...], float] | None = None
+    """What its folder says: rows of the front, and the energy of all trainings in kWh, NaN if not
+    known. None in a comparison, which records no more than evaluations."""
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
@@ -55,10 +55,10 @@ class Run(ComparedRun):
             message = f"the run {self.label} cannot be of the table {bench.name}: {error}"
             raise ProvenanceError(message) from error
         if self.recorded is not None:
-            rows, *numbers = self.recorded
-            true = found.hypervolume, found.spent.known["energy_kwh"]
-            off = [abs(a - b) > 1e-6 * max(1, b) for a, b in zip(numbers, true, strict=True)]
-            if rows != tuple(found.front_rows.tolist()) or any(off):
+            rows, energy = self.recorded
+            true = found.spent.known["energy_kwh"]
+            off = abs(energy - true) > 1e-6 * max(1, true)
+            if off or rows != tuple(found.front_rows.tolist()):
                 message = f"front and costs of the run {self.label} are not of its evaluations"
                 raise FormatError(message, remedy="run the search again with --out")
         return found
@@ -86,8 +86,7 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
         ConfigError: a folder does not exist or contains no run.
         FormatError: a file of a run is missing or damaged.
     """
-    labels: dict[Path, str] = {}
-    compared: dict[tuple[Path, str, str], Run] = {}
+    found: dict[tuple[Path, str], Run] = {}
     for name in folders:
         top = Path(name)
         # `rglob` finds the folder itself, too.
@@ -96,23 +95,22 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
             for file in ("config.json", RULES)
         )
         inside = [folder for folder in inside if is_file(folder / "front.json")]
+        if not inside and not comparisons:
+            message = "runs must be folders that `ecnas search --out` or `ecnas compare` wrote"
+            raise ConfigError(message, value=str(top))
         for folder in comparisons:
             # A sweep of NASLib's runners leaves its runs in folders as well: the same runs twice.
             inside = [one for one in inside if folder not in one.parents]
             for run in compared_runs(folder):
-                compared[folder.resolve(), run.table, run.label] = run
-        if not inside and not comparisons:
-            message = "runs must be folders that `ecnas search --out` or `ecnas compare` wrote"
-            raise ConfigError(message, value=str(top))
+                found[folder.resolve(), f"{run.label} of {run.table}"] = run
         for folder in inside:
             label = "/".join((top.resolve().name, *folder.relative_to(top).parts))
-            labels.setdefault(folder.resolve(), label)
-    runs = [read_run(folder, label=label) for folder, label in labels.items()]
-    return (*runs, *compared.values())
+            if (folder.resolve(), "") not in found:
+                found[folder.resolve(), ""] = read_run(folder, label=label)
+    return tuple(found.values())
 
 
 _Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
-_Positive = Annotated[int, Meta(ge=1, lt=1 << 31)]
 
 
 class _Config(Struct):
@@ -123,8 +121,8 @@ class _Config(Struct):
     table: str
     checksum: str
     objectives: tuple[str, ...]
-    epochs: _Positive
-    evaluations: _Positive
+    epochs: _Count
+    evaluations: _Count
     seed: Annotated[int, Meta(ge=0)]
     table_version: str | None = None
     noise: bool = False
@@ -134,23 +132,13 @@ class _Evaluation(Struct):
     """What a page needs of a line of `history.jsonl`."""
 
     row: _Count
-    epochs: _Positive
-
-
-class _Place(Struct):
-    row: _Count
-
-
-class _Scale(Struct):
-    kind: str = "worst"
+    epochs: _Count
 
 
 class _Front(Struct):
     """What is compared of `front.json`."""
 
-    front: list[_Place]
-    scale: _Scale
-    hypervolume: Annotated[float, Meta(ge=0, le=1.000001)] | None = None
+    front: list[dict[str, Any]]
 
 
 class _Spent(Struct):
@@ -163,11 +151,12 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
     Raises:
         FormatError: a file of the run is missing or damaged.
     """
-    config = _decoded(folder / "config.json", json.Decoder(_Config).decode)
+    path = folder / "config.json"
+    config = _decoded(path, json.Decoder(_Config).decode)
     try:
         check_objectives(config.objectives)
-    except EcnasError as error:
-        raise _damaged(folder / "config.json", error) from error
+    except EcnasError as error:  # perhaps of a package that is gone
+        raise FormatError(f"objectives of the search: {error}", path=path) from error
     path = folder / "history.jsonl"
     history = _decoded(path, json.Decoder(_Evaluation).decode_lines)
     if len(history) != config.evaluations:
@@ -175,25 +164,17 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         raise _damaged(path, reason)
     found = _decoded(folder / "front.json", json.Decoder(_Front).decode)
     spent = _decoded(folder / "spent.json", json.Decoder(_Spent).decode)
-    # Older files measured the hypervolume on another scale.
-    share = found.hypervolume if found.scale.kind == "nadir" else None
-    share, energy = (nan if number is None else number for number in (share, spent.energy_kwh))
-    rows = tuple(place.row for place in found.front)
+    energy = nan if spent.energy_kwh is None else spent.energy_kwh
+    rows = tuple(place.get("row") for place in found.front)
+    about = structs.asdict(config)
     return Run(
         label=to_plain(folder.name if label is None else label),
-        group=str(config.evaluations),
-        paper=config.paper,
-        recorded=(rows, share, energy),
-        table=config.table,
-        checksum=config.checksum,
-        table_version=config.table_version,
-        method=config.method,
-        seed=config.seed,
-        objectives=config.objectives,
-        budget=config.epochs,
+        group=str(about.pop("evaluations")),
+        recorded=(rows, energy),
+        budget=about.pop("epochs"),
         rows=np.array([line.row for line in history], dtype=np.int32),
         epochs=np.array([line.epochs for line in history], dtype=np.int64),
-        noise=config.noise,
+        **about,
     )
 
 
@@ -216,20 +197,11 @@ def compared_runs(folder: Path) -> Iterator[Run]:
         FormatError: a file of the comparison is damaged.
         EcnasError: a table cannot be loaded.
     """
-    setting = setting_of(folder)
-    for path in sorted((folder / "runs").rglob("seed-*.json")):
-        run = ComparedRun.read(path)
+    setting = rules_of(folder).get("setting", {})
+    for run in runs_in(folder):
         if run.world is None:  # each world is another table
             about = {**vars(run), "table": opened(run.table, setting).name}
             yield Run(**about, label=f"{run.method}, seed {run.seed}", group=to_plain(str(folder)))
-
-
-def setting_of(folder: Path) -> dict[str, Any]:
-    """Arguments of `load` that a comparison was made with; FormatError if its rules are damaged."""
-    setting = rules_of(folder).get("setting", {})
-    if not isinstance(setting, dict):
-        raise FormatError("the rules of the comparison are damaged", path=folder / RULES)
-    return setting
 
 
 def find_findings(folders: Sequence[str | PathLike[str]], checksum: str) -> tuple[Finding, ...]:
@@ -243,9 +215,8 @@ def find_findings(folders: Sequence[str | PathLike[str]], checksum: str) -> tupl
     tops = [Path(name) for name in folders]
     inside = {path.parent.resolve(): path.parent for top in tops for path in top.rglob(RULES)}
     for folder in inside.values():
-        runs = map(ComparedRun.read, sorted((folder / "runs").rglob("seed-*.json")))
-        units = [Unit(run.table, run.method, run.seed) for run in runs if run.world is None]
-        results = gather(folder, units, setting_of(folder))
+        units = [run.unit for run in runs_in(folder) if run.world is None]
+        results = gather(folder, units)
         baseline = rules_of(folder).get("baseline")
         known = baseline if baseline in [unit.method for unit in units] else None
         summary = summarise(results, against=known)

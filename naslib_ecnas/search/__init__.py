@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
+    from naslib_ecnas.search.accounting import Limits as Limits
     from naslib_ecnas.search.base import Batch as Batch
     from naslib_ecnas.search.base import Optimiser as Optimiser
     from naslib_ecnas.search.base import Problem as Problem
     from naslib_ecnas.search.ehvi import Ehvi as Ehvi
     from naslib_ecnas.search.local_search import LocalSearch as LocalSearch
-    from naslib_ecnas.search.loop import Limits as Limits
     from naslib_ecnas.search.loop import check as check
     from naslib_ecnas.search.loop import run as run
     from naslib_ecnas.search.methods import METHODS as METHODS
@@ -28,18 +28,4 @@ if TYPE_CHECKING:
     from naslib_ecnas.search.semoa import Semoa as Semoa
     from naslib_ecnas.search.sh_emoa import ShEmoa as ShEmoa
 
-__all__, __getattr__ = lazily(
-    __name__,
-    base="Batch Optimiser Problem",
-    ehvi="Ehvi",
-    local_search="LocalSearch",
-    loop="Limits check run",
-    methods="METHODS",
-    mf_ehvi="MfEhvi",
-    mse_hvi="MseHvi",
-    random_search="RandomSearch",
-    regularised_evolution="RegularisedEvolution",
-    result="SearchConfig SearchResult result_of",
-    semoa="Semoa",
-    sh_emoa="ShEmoa",
-)
+__all__, __getattr__ = lazily(__name__)

@@ -107,13 +107,14 @@ class Optimiser(ABC):
     """A search method over the rows of a space.
 
     The caller alternates `ask` and `tell`; `naslib_ecnas.search.run` does so over a benchmark and
-    counts what the search costs. A method only sees costs, of which less is better.
+    counts what the search costs. A method only sees costs, of which less is better. An impossible
+    setting of a method raises ConfigError.
 
     Args:
         problem: what is searched. Its `space`, `rng`, `rows` and `budgets` are attributes of the
             method too. A method that `uses_budgets` returns `Batch`es; the others ignore them.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from naslib_ecnas.search import Problem, Semoa
         >>> from naslib_ecnas.space import Space

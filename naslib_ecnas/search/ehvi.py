@@ -10,8 +10,14 @@ from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Batch, Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Groups
-from naslib_ecnas.search.gaussian_process import Prediction, Process, Products, View, fitted
-from naslib_ecnas.search.improvement import expected_gain
+from naslib_ecnas.search.gaussian_process import (
+    Prediction,
+    Process,
+    Products,
+    View,
+    expected_gain,
+    fitted,
+)
 from naslib_ecnas.search.operators import front_ranks, perturb
 from naslib_ecnas.space import Space
 
@@ -124,7 +130,7 @@ class Ehvi(Optimiser):
 
     The first cells are all of up to three vertices, which are the cheapest of every space, and
     a ladder: cells evenly spaced in the logarithm of their multiply-adds, which are known without
-    a training. Then each turn fits a Gaussian process to each objective (`fitted`) over three
+    a training. Then each turn fits a Gaussian process to each objective (`fitted`) over four
     groups of columns (`Groups`), and evaluates a few cells of a pool: the cells of the largest
     expected gain in hypervolume, in the units of the objectives, one after another, each as if
     those before it had come as predicted. The reference point lies just beyond the worst costs
@@ -145,9 +151,6 @@ class Ehvi(Optimiser):
         pool: largest number of candidates in a large space.
         thrift: power of the predicted cost (of the first objective above 0, such as the energy) by
             which a gain is divided; 1 looks for the most gain for the energy.
-
-    Raises:
-        ConfigError: an impossible setting.
     """
 
     name = "ehvi"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas import network
 from naslib_ecnas.search.base import Floats, Rows
 from naslib_ecnas.space import Space
+from naslib_ecnas.topologies import MAX_VERTICES
 
 
 class Encoding:
@@ -42,18 +44,18 @@ class Encoding:
 
 
 class Groups:
-    """Three groups of columns for the cells of a space, which a kernel can weigh one by one.
+    """Four groups of columns for the cells of a space, which a kernel can weigh one by one.
 
-    The drawn graph (as in `Encoding`); the paths (`paths`); and the network's size, which are the
-    logarithms of its parameters, multiply-adds and activations, and the depth of the cell. Columns
-    of the graph and of the size count alike. Each group has mean 0 and a mean square norm of 1
-    over a sample of cells, (n,) rows.
+    The drawn graph (as in `Encoding`); the paths (`paths`); the network's size, which are the
+    logarithms of its parameters, multiply-adds and activations, and the depth of the cell; and the
+    shape of the cell (`_shape`). Columns of a group other than the paths count alike. Each group
+    has mean 0 and a mean square norm of 1 over a sample of cells, (n,) rows.
     """
 
     def __init__(self, space: Space, sample: Rows) -> None:
         self.space = space
         self._centres, self._factors = [], []
-        for columns, alike in zip(self._raw(sample), (True, False, True), strict=True):
+        for columns, alike in zip(self._raw(sample), (True, False, True, True), strict=True):
             centred = columns - columns.mean(axis=0)
             factors = _inverse(centred.std(axis=0)) if alike else np.ones(columns.shape[1])
             norm = np.sqrt(((centred * factors) ** 2).sum(axis=1).mean())
@@ -68,7 +70,8 @@ class Groups:
     def _raw(self, rows: Rows) -> tuple[NDArray[Any], ...]:
         counts = network.parameters(rows), network.multiply_adds(rows)
         size = (*np.log([*counts, network.activation_elements(rows)]), network.cell_depth(rows))
-        return _graph(self.space, rows), paths(self.space, rows), np.column_stack(size)
+        graph, found = _graph(self.space, rows), paths(self.space, rows)
+        return graph, found, np.column_stack(size), _shape(self.space, rows, found)
 
 
 def _inverse(spread: ArrayLike) -> Floats:
@@ -86,6 +89,36 @@ def _graph(space: Space, rows: Rows) -> NDArray[np.int8]:
     return np.column_stack(columns).astype(np.int8)
 
 
+def _shape(space: Space, rows: Rows, found: NDArray[np.bool_]) -> Floats:
+    """(n, 11) columns of the shape of cells, given the `paths` of (n,) rows.
+
+    The logarithm of the number of strings; the largest and the smallest number of vertices with
+    each operation, and of all, on one path; and the number of edges of the input and the output.
+    """
+    numbers = np.arange(space.vertices - 1)
+    paths_with = found.astype(np.float32) @ _numbers(space.vertices - 2)
+    there = paths_with.reshape(len(rows), 4, -1) > 0  # whether a path has so many
+    most = np.where(there, numbers, 0).max(axis=2)
+    fewest = np.where(there, numbers, MAX_VERTICES).min(axis=2)
+    matrices, _ = space.matrices(rows)
+    ends = matrices[:, 0].sum(axis=1), matrices[:, :, -1].sum(axis=1)
+    return np.column_stack([np.log(found.sum(axis=1)), most, fewest, *ends])
+
+
+@cache
+def _numbers(longest: int) -> NDArray[np.float32]:
+    """(strings, 4 * (longest + 1)) 1 where a string of `paths` has so many vertices (0 to longest)
+    with an operation, or of all, and 0 elsewhere."""
+    parts = []
+    for length in range(longest + 1):
+        strings = np.arange(3**length)[:, None] // 3 ** np.arange(length) % 3
+        parts.append((strings[..., None] == np.arange(3)).sum(axis=1))
+    counts = np.concatenate(parts)
+    counts = np.column_stack([counts, counts.sum(axis=1)])
+    one_hot: NDArray[np.bool_] = counts[..., None] == np.arange(longest + 1)
+    return one_hot.reshape(len(counts), -1).astype(np.float32)
+
+
 def paths(space: Space, rows: Rows) -> NDArray[np.bool_]:
     """(n, strings) mask of the strings of operations on the paths from each cell's input to its
     output (the path encoding of White et al. 2021, "BANANAS").
@@ -93,7 +126,7 @@ def paths(space: Space, rows: Rows) -> NDArray[np.bool_]:
     Shorter strings come first, and those of one length in the order of numbers in base 3: 364 in
     the space of seven vertices.
 
-    Example:
+    Examples:
         >>> paths(Space(3), np.array([0]))  # the input's edge to the output: the empty string
         array([[ True, False, False, False]])
     """

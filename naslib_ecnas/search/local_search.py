@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 
 from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Floats, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import Visited
-from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
+from naslib_ecnas.search.operators import Scalarisation, Visited, random_weights
 
 
 class LocalSearch(Optimiser):
@@ -25,24 +24,18 @@ class LocalSearch(Optimiser):
 
     Args:
         initial: random cells of each start.
-        scalarisation: `chebyshev` or `sum`.
 
     Attributes:
         optima: rows at which a climb ended, in order.
-
-    Raises:
-        ConfigError: an impossible setting.
     """
 
     name = "ls"
 
-    def __init__(
-        self, problem: Problem, *, initial: int = 10, scalarisation: str = "chebyshev"
-    ) -> None:
+    def __init__(self, problem: Problem, *, initial: int = 10) -> None:
         super().__init__(problem)
         check_counts("local search", initial=initial)
         self.initial = initial
-        self._score = Scalarisation(scalarisation)
+        self._score = Scalarisation()
         self._visited = Visited(problem, avoid=True)
         self._costs: dict[int, Floats] = {}  # of all evaluated rows
         self._weights: Floats | None = None
@@ -55,9 +48,9 @@ class LocalSearch(Optimiser):
         every cell was evaluated."""
         # Ends: each step goes to a better cell or ends the climb, and a start asks for new cells.
         while len(self._around) or self._current is not None:
-            unknown = [row for row in self._around.tolist() if row not in self._costs]
-            if unknown:
-                return np.array(unknown, dtype=np.int32)
+            unknown = self._around[self._visited.proposable[self._around]]
+            if len(unknown):
+                return unknown
             self._step()
         self._weights = None
         self._around = self._visited.sample(self.initial)

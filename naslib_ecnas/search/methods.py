@@ -14,16 +14,12 @@ import sys
 from collections import UserDict
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import Any
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.plugins import installed, plugin
 from naslib_ecnas.search.base import Optimiser
-
-#: Group of entry points by which an installed package adds methods: name -> its class.
-GROUP = "naslib_ecnas.methods"
 
 
 class _Methods(UserDict[str, Any]):
@@ -62,14 +58,9 @@ ADAPTED: dict[str, tuple[str, str, str]] = {
 }
 
 
-@cache
-def _installed() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
 def method_names() -> tuple[str, ...]:
     """Names of all methods: this package's first, then other libraries', then installed ones."""
-    return (*METHODS, *ADAPTED, *_installed())
+    return (*METHODS, *ADAPTED, *installed("method"))
 
 
 def method_of(text: str) -> tuple[str, dict[str, Any]]:
@@ -85,7 +76,7 @@ def method_of(text: str) -> tuple[str, dict[str, Any]]:
     first = next((i for i, part in enumerate(parts) if "=" in part), len(parts))
     name, given = ":".join(parts[:first]), [part.partition("=")[::2] for part in parts[first:]]
     own = re.fullmatch(r"[\w.]+:[^\W\d]\w*", name)
-    if name not in method_names() and not own:
+    if not (name in METHODS or name in ADAPTED or own or name in installed("method")):
         names = ", ".join(method_names())
         raise ConfigError(f"the method must be one of {names}, or module:Class", value=text)
     settings = {key: _value(value) for key, value in given}
@@ -103,6 +94,13 @@ def _value(text: str) -> Any:
             with suppress(ValueError):
                 return kind(text)
     return text
+
+
+_CLASS = "a subclass of Optimiser"
+
+
+def _optimiser(found: object) -> type[Optimiser] | None:
+    return found if isinstance(found, type) and issubclass(found, Optimiser) else None
 
 
 def method_class(method: str | type[Optimiser]) -> type[Optimiser]:
@@ -123,14 +121,16 @@ def method_class(method: str | type[Optimiser]) -> type[Optimiser]:
         here = os.getcwd()  # where a script of one's own lies
         sys.path.append(here)
         try:
-            found = _installed()[name].load() if name in _installed() else resolve_name(name)
+            own = ":" in name
+            found = resolve_name(name) if own else plugin("method", name, _optimiser, _CLASS)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the method cannot be imported: {error}", value=name) from error
         finally:
             sys.path.remove(here)
-    if not isinstance(found, type) or not issubclass(found, Optimiser):
-        raise ConfigError("the method must be a name or a subclass of Optimiser", value=found)
-    return found
+    optimiser = _optimiser(found)
+    if optimiser is None:
+        raise ConfigError(f"the method must be a name or {_CLASS}", value=found)
+    return optimiser
 
 
 def resolved(

@@ -29,9 +29,6 @@ class MfEhvi(Ehvi):
     Attributes:
         short: epochs of a short training: the largest budget of at most a ninth of the run's own,
             or else the smallest; 0 without budgets.
-
-    Raises:
-        ConfigError: an impossible setting.
     """
 
     name = "mf-ehvi"
@@ -39,7 +36,7 @@ class MfEhvi(Ehvi):
     asynchronous = False  # `tell` says nothing of the budget
 
     def __init__(
-        self, problem: Problem, *, screened: int = 4, initial: int = 5, thrift: float = 0.4
+        self, problem: Problem, *, screened: int = 2, initial: int = 5, thrift: float = 0.4
     ) -> None:
         super().__init__(problem, initial=initial, thrift=thrift)
         check_counts("MF-EHVI", screened=screened)

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from operator import add
 from typing import Any
 
@@ -18,14 +16,11 @@ from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Encoding
-from naslib_ecnas.search.improvement import expected_gain
+from naslib_ecnas.search.gaussian_process import expected_gain, normal_partial
 from naslib_ecnas.search.operators import Visited, perturb
 
 #: Ratios of noise variance to prior variance, among which the evidence chooses.
 _RATIOS = np.logspace(-3, 3, 13)
-
-# Candidates of the largest improvement that are computed anew after one was chosen.
-_RECOMPUTED = 24
 
 
 # -- regression ----
@@ -106,29 +101,12 @@ class Regression:
 def expected_improvement(mean: Floats, std: Floats, front: Floats, reference: Floats) -> Floats:
     """(n,) expected gain in hypervolume (`expected_gain`) under independent normal predictions.
 
-    `mean` and `std` are (n, m) predicted costs and their standard deviations, 0 where a cost is
-    known; `front` and `reference` are those of `expected_gain`.
+    `mean` and `std` are (n, m) predicted costs and their standard deviations, above 0; `front` and
+    `reference` are those of `expected_gain`.
     """
     columns = zip(mean.T[..., None], std.T[..., None], strict=True)
-    partials = [partial(_partial_expectation, mean=mu, std=sigma) for mu, sigma in columns]
+    partials = [partial(normal_partial, mean=mu, std=sigma) for mu, sigma in columns]
     return expected_gain(partials, front, reference)
-
-
-def _partial_expectation(t: Floats, mean: Floats, std: Floats) -> Floats:
-    """psi(t) = E[max(0, t - Y)] for normal Y; max(0, t - mean) where std is 0."""
-    gap = t - mean
-    certain = std <= 0
-    u = gap / np.where(certain, 1.0, std)
-    density = np.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
-    psi = gap * np.interp(u, *_normal_cdf()) + std * density
-    return np.where(certain, np.maximum(gap, 0.0), np.maximum(psi, 0.0))
-
-
-@cache
-def _normal_cdf() -> tuple[Floats, Floats]:
-    """A table of Phi, to 5e-7: numpy has no error function, and a loop over math's is slow."""
-    at = np.linspace(-8.0, 8.0, 4097)
-    return at, np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in at])
 
 
 # -- the method ----
@@ -140,15 +118,14 @@ class MseHvi(Optimiser):
 
     As published: a few random cells, then one after another the cell with the largest expected
     improvement of the hypervolume, under a probabilistic surrogate for each objective, fitted to
-    all evaluations so far. An objective that can be computed without a training is used exactly
-    (`known`); this is what "mixed" means.
+    all evaluations so far.
 
-    Different here: the surrogate is a Gaussian process in random features of an encoding of the
-    cell (`Encoding`, `Regression`), with an exact improvement for any number of objectives
-    (`expected_improvement`). It is maximised over a pool of perturbed cells of the front and
-    uniform draws, without the evaluated cells. Several cells are chosen at a time: each as if
-    those before it had already been evaluated with the predicted costs. The reference point is the
-    worst cost seen in each objective.
+    Different here: no objective is taken as known before a training; the surrogate is a Gaussian
+    process in random features of an encoding of the cell (`Encoding`, `Regression`), with an exact
+    improvement for any number of objectives (`expected_improvement`). It is maximised over a pool
+    of perturbed cells of the front and uniform draws, without the evaluated cells. Several cells
+    are chosen at a time: each as if those before it had already been evaluated with the predicted
+    costs. The reference point is the worst cost seen in each objective.
 
     With `paper=True` the first cells and the pool are drawn as in the released code
     (`released_draws`), and invalid cells are dropped and counted as `skipped`. Not reproduced:
@@ -159,16 +136,10 @@ class MseHvi(Optimiser):
         initial: random cells to start with.
         batch: cells chosen at a time; 1 as published.
         pool: candidates, half of them perturbed cells of the front.
-        known: for the number of each objective that needs no training, its (n_cells,) costs over
-            the whole space.
-        cosines: random features of the surrogate.
         paper: draw like the released code.
 
     Attributes:
         front: the cells of the front found so far with their costs, sorted by the first cost.
-
-    Raises:
-        ConfigError: an impossible setting.
     """
 
     name = "mse-hvi"
@@ -182,27 +153,19 @@ class MseHvi(Optimiser):
         initial: int = 10,
         batch: int = 10,
         pool: int = 128,
-        known: Mapping[int, ArrayLike] | None = None,
-        cosines: int = 64,
         paper: bool = False,
     ) -> None:
         super().__init__(problem)
-        check_counts("MSE-HVI", initial=initial, batch=batch, cosines=cosines)
+        check_counts("MSE-HVI", initial=initial, batch=batch)
         check_counts("MSE-HVI", least=batch, pool=pool)
-        exact = {i: np.asarray(costs, dtype=np.float64) for i, costs in (known or {}).items()}
-        shapes = [costs.shape for costs in exact.values()]
-        if {*shapes} - {self._allowed.shape}:
-            message = f"known costs of MSE-HVI must be of {len(self.space)} cells"
-            raise ConfigError(message, value=shapes)
         self.initial = initial
         self.batch = batch
         self.pool = pool
         self.paper = paper
         self.front: Evaluated = Evaluated()
-        self._exact = exact
         self._visited = Visited(problem, avoid=True)
         self._encode = Encoding(self.space, self.rng)
-        self._features = FourierFeatures(len(self._encode), self.rng, cosines=cosines)
+        self._features = FourierFeatures(len(self._encode), self.rng)
         self._model = Regression()
         self._worst: Floats = np.array(-np.inf)
         self._evaluated = 0
@@ -241,10 +204,7 @@ class MseHvi(Optimiser):
         if len(self._model) < 2:
             raise ConfigError("a prediction needs the costs of at least two cells")
         where = np.asarray(rows, dtype=np.int32)
-        mean, std = self._model.predict(self._features(self._encode(where)))
-        for objective, costs in self._exact.items():
-            mean[:, objective], std[:, objective] = costs[where], 0.0
-        return mean, std
+        return self._model.predict(self._features(self._encode(where)))
 
     def _candidates(self) -> Rows:
         """Cells to choose from, not yet evaluated as long as there are such cells."""
@@ -262,20 +222,12 @@ class MseHvi(Optimiser):
         """(at most batch,) positions in the pool, chosen one after the other."""
         mean, std = self.predict(pool)
         front, worst = self.front.costs, self._worst
-        bound = expected_improvement(mean, std, front, worst)
-        chosen = [int(bound.argmax())]
+        gain = expected_improvement(mean, std, front, worst)
+        chosen = [int(gain.argmax())]
         while len(chosen) < min(self.batch, len(pool)):
-            last = chosen[-1]
-            bound[last] = -1.0
-            front = np.concatenate([front, mean[last : last + 1]])
+            front = np.concatenate([front, mean[chosen[-1:]]])
             front = front[nondominated(front)]
-            # A larger front never makes an improvement larger, so old values are upper bounds.
-            some = np.argsort(-bound, kind="stable")[:_RECOMPUTED]
-            beyond = np.delete(bound, some).max(initial=-1.0)
-            some = some[bound[some] >= 0]
-            bound[some] = expected_improvement(mean[some], std[some], front, worst)
-            if bound[some].max() < beyond:
-                left = np.flatnonzero(bound >= 0)
-                bound[left] = expected_improvement(mean[left], std[left], front, worst)
-            chosen.append(int(bound.argmax()))
+            gain = expected_improvement(mean, std, front, worst)
+            gain[chosen] = -1.0
+            chosen.append(int(gain.argmax()))
         return np.array(chosen, dtype=np.int64)

@@ -22,7 +22,7 @@ from naslib_ecnas.files import (
     is_folder,
     only_one,
     open_file,
-    storage_error,
+    storing,
     to_json,
     to_plain,
     write_together,
@@ -44,8 +44,8 @@ _MARKS = {
 }
 # Names of files that are being written, as `atomic_write` gives them.
 _HALF = re.compile(rf"\.({'|'.join(map(re.escape, _MARKS))})\.[a-z0-9_]{{8}}")
-# Bytes of a file in which the texts are looked for, at its start and at its end.
-_LOOKED_AT = 1 << 20
+# Bytes at the start of a file in which the texts are looked for.
+_LOOKED_AT = 1 << 26
 # Plots, which `ecnas search` adds to the files.
 _PLOTS = ("front.png", "front.pdf")
 # Lines of a history that are written at once.
@@ -65,9 +65,8 @@ _NOISE = (
 
 
 @contextmanager
-def claimed(out: str | PathLike[str] | None, *, overwrite: bool) -> Iterator[Path | None]:
-    """The folder of a search, which is made if need be, and is this process's until the end; None
-    for None.
+def claimed(out: str | PathLike[str], *, overwrite: bool) -> Iterator[Path]:
+    """The folder of a search, which is made if need be, and is this process's until the end.
 
     With `overwrite` it may hold files of others beside those of an earlier search, which stay until
     `write` replaces them. What a search left that was killed while it wrote is replaced in any
@@ -78,26 +77,20 @@ def claimed(out: str | PathLike[str] | None, *, overwrite: bool) -> Iterator[Pat
             under a name of ours, or another process is at work in it.
         StorageError: it cannot be made or read.
     """
-    if out is None:
-        yield None
-        return
     folder = Path(out)
     where, new = str(folder), not exists(folder)
     if not new and not is_folder(folder):
         raise ConfigError("the output must be a folder", value=where)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise storage_error(error, folder) from error
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
     except ValueError as error:  # a NUL in the name
         raise ConfigError(f"the output has no possible name ({error})", value=where) from error
     killed = exists(folder / LOCK)
     try:
         with only_one(folder):
-            try:
+            with storing(folder):
                 _check(folder, overwrite, killed)
-            except OSError as error:
-                raise storage_error(error, folder) from error
             yield folder
     finally:
         if new:
@@ -127,8 +120,6 @@ def _is_ours(path: Path) -> bool:
     try:
         with open_file(path) as file:
             content = file.read(_LOOKED_AT)
-            file.seek(max(0, path.stat().st_size - _LOOKED_AT))
-            content += file.read(_LOOKED_AT)
     except OSError:
         return False
     return all(text.encode() in content for text in _MARKS[path.name])

@@ -22,9 +22,6 @@ class RandomSearch(Optimiser):
         batch: cells asked for at a time.
         avoid_repeats: draw without replacement.
         paper: draw like the released code, with replacement.
-
-    Raises:
-        ConfigError: an empty batch.
     """
 
     name = "random"

@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import Visited
-from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
+from naslib_ecnas.search.operators import Scalarisation, Visited, random_weights
 
 
 class RegularisedEvolution(Optimiser):
@@ -19,7 +18,7 @@ class RegularisedEvolution(Optimiser):
     queue; the oldest one is removed, however good it is.
 
     As published: population, sample and cycle, and S = P / 4. The one objective of the published
-    method is here a scalarisation of all objectives, with weights drawn anew for each cycle
+    method is here the Chebyshev function of all objectives, with weights drawn anew for each cycle
     (ParEGO's lattice) and costs normalised by all evaluations so far. A mutation is EC-NAS's
     perturbation with one edge and half an operation expected; it gives another, allowed cell.
 
@@ -31,15 +30,11 @@ class RegularisedEvolution(Optimiser):
             10 to 100.
         sample: size of a tournament (S); by default a quarter of the queue's length.
         offspring: cycles made before their children are evaluated together; 1 as published.
-        scalarisation: `chebyshev` or `sum`.
         edge_changes, op_changes: expected changes of a mutation.
         avoid_repeats: evaluate no cell twice; False as published.
 
     Attributes:
         queue: the cells of the queue with their costs, the oldest first.
-
-    Raises:
-        ConfigError: an impossible setting.
     """
 
     name = "re"
@@ -52,7 +47,6 @@ class RegularisedEvolution(Optimiser):
         population: int | None = None,
         sample: int | None = None,
         offspring: int = 1,
-        scalarisation: str = "chebyshev",
         edge_changes: float = 1.0,
         op_changes: float = 0.5,
         avoid_repeats: bool = True,
@@ -68,7 +62,7 @@ class RegularisedEvolution(Optimiser):
         self.queue: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._visited = Visited(problem, avoid=avoid_repeats)
-        self._score = Scalarisation(scalarisation)
+        self._score = Scalarisation()
         self._evaluated = 0
 
     @property

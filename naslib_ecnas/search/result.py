@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,13 +28,8 @@ from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.records import COSTS, Spent
+from naslib_ecnas.search.accounting import DETAILS, QUANTITIES, Ledger
 from naslib_ecnas.search.base import Floats, Rows
-
-#: The costs of a search that are added up, by the names of `Spent`.
-QUANTITIES = ("evaluations", "epochs", *COSTS)
-
-# What is kept of every evaluation besides objectives and parameters, where the table holds it.
-_DETAILS = ("energy_kwh", "validation_accuracy", "test_accuracy", "training_time_s", "co2_g")
 
 
 @dataclass(frozen=True)
@@ -170,7 +164,8 @@ class SearchResult:
     @cached_property
     def anytime_hypervolume(self) -> Floats:
         """(c,) hypervolume after `anytime_counts` evaluations."""
-        return self.scale.anytime(self.own_values, self.anytime_counts, self.own_seen)
+        made = np.arange(1.0, len(self.rows) + 1)
+        return anytime(self.own_values, made, self.anytime_counts, self.scale, seen=self.own_seen)
 
     @property
     def timed(self) -> bool:
@@ -219,85 +214,6 @@ class SearchResult:
 # -- from evaluations to a result ----
 
 
-class Ledger:
-    """What the trainings of a table at one budget yield and cost; each column is read once.
-
-    The benchmark's own counter is not changed.
-    """
-
-    def __init__(self, bench: Benchmark, names: Sequence[str], epochs: int) -> None:
-        self.bench = bench
-        self.names = tuple(names)
-        self.epochs = epochs
-        self._columns: dict[str, Floats] = {}
-
-    @classmethod
-    def of(cls, bench: Benchmark, names: Sequence[str], epochs: int) -> Ledger:
-        """The ledger of a benchmark, shared by all searches with the same objectives."""
-        kept, key = _ledgers.setdefault(bench, {}), tuple(names)
-        if any(ledger.names != key for ledger in kept.values()):
-            kept.clear()  # one set of objectives: the columns of a large table are megabytes
-        if epochs not in kept:
-            # A benchmark of its own: one that refers to the key would keep it for ever.
-            kept[epochs] = cls(Benchmark(bench.table), key, epochs)
-        return kept[epochs]
-
-    @cached_property
-    def objectives(self) -> Floats:
-        """(n_cells, m) objectives, NaN where the table has no training at this budget."""
-        values = np.column_stack([self.bench.values(name, self.epochs) for name in self.names])
-        if all(name in DERIVED for name in self.names):
-            # Derived metrics exist for every cell, but only a trained cell can be evaluated.
-            held = [self.bench.values(name, self.epochs) for name in self.bench.metrics]
-            values[np.isnan(held).all(axis=0)] = np.nan
-        return values
-
-    @cached_property
-    def scale(self) -> Scale:
-        """The scale of the table at this budget; ConfigError if no cell has all objectives."""
-        return Scale.of(self.objectives, self.names)
-
-    @cached_property
-    def complete(self) -> NDArray[np.bool_]:
-        """(n_cells,) mask of the cells with all objectives."""
-        return np.asarray(~np.isnan(self.objectives).any(axis=1))
-
-    def column(self, name: str) -> Floats:
-        """(n_cells,) values of a metric of the table; NaN if it has no such metric."""
-        if name not in self._columns:
-            held = name in self.bench.metrics
-            unknown = np.broadcast_to(np.nan, len(self.bench.space))
-            self._columns[name] = self.bench.values(name, self.epochs) if held else unknown
-        return self._columns[name]
-
-    def trained(self, rows: Rows, rng: np.random.Generator | None) -> tuple[Floats, Floats]:
-        """(n, m) objectives and (n, 5) costs, in the order of `QUANTITIES`, of n trainings.
-
-        They are the means, NaN where not known; or with a generator those of single trainings,
-        drawn in the order of the rows, and the mean where one lacks a value.
-        """
-        counts = np.broadcast_to([1.0, self.epochs], (len(rows), 2))
-        costs = [self.column(name)[rows] for name in COSTS.values()]
-        values, charges = self.objectives[rows], np.column_stack([counts, *costs])
-        if rng is None:
-            return values, charges
-        if self.bench.table.draw is None:
-            found = self.bench.query_many(rows, self.epochs, rng=rng).columns
-        else:
-            noise = ("_repeat_std", "failure_probability", *_DETAILS)
-            held = [name for name in self.bench.metrics if name.endswith(noise)]
-            means = {name: self.column(name)[rows] for name in held}
-            found = self.bench.drawn(means, self.epochs, rng)
-        for out, names in ((values, self.names), (charges[:, 2:], COSTS.values())):
-            for i, name in enumerate(names):
-                single = found.get(name, out[:, i])
-                out[:, i] = np.where(np.isnan(single), out[:, i], single)
-        return values, charges
-
-
-_ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
-
-
 @cache  # reading them takes 20 ms
 def _versions() -> dict[str, str]:
     names = "naslib-ecnas", "moocore", "numpy", "scipy"
@@ -316,14 +232,16 @@ def check_noise(bench: Benchmark, noise: bool) -> None:
         raise ConfigError(message, remedy="leave the noise out, or search 7v, 5v or 4v")
 
 
-def check_objectives(names: Sequence[str]) -> tuple[str, ...]:
-    """The objectives as a tuple; ConfigError unless they are two or more different names,
-    UnknownMetricError if one is no metric."""
-    objectives = (names,) if isinstance(names, str) else tuple(names)
+def check_objectives(names: Sequence[str], *, single: bool = False) -> tuple[str, ...]:
+    """The objectives as a tuple; ConfigError unless they are two or more different names, or one
+    if `single` is set, UnknownMetricError if one is no metric."""
+    several = isinstance(names, Iterable) and not isinstance(names, str)
+    objectives: tuple[Any, ...] = tuple(names) if several else (names,)
     for name in objectives:
         metric(name)
-    if len(objectives) < 2 or len(set(objectives)) < len(objectives):
-        raise ConfigError("objectives must be two or more different metrics", value=objectives)
+    if len(objectives) < (1 if single else 2) or len(set(objectives)) < len(objectives):
+        least = "one" if single else "two"
+        raise ConfigError(f"objectives must be {least} or more different metrics", value=objectives)
     return objectives
 
 
@@ -375,18 +293,15 @@ def result_of(
     check_counts(least=0, seed=seed)
     check_counts(workers=workers)
     check_noise(bench, noise)
-    own = int(each.max()) if budget is None else budget
-    bench.values(names[0], own)  # raises UnknownBudgetError
+    own = bench.budget(int(each.max()) if budget is None else budget)
 
     values = np.empty((len(where), len(names)))
     charges = np.empty((len(where), len(QUANTITIES)))
-    details = {name: np.empty(len(where)) for name in _DETAILS if name in bench.metrics}
+    details = {name: np.empty(len(where)) for name in DETAILS if name in bench.metrics}
     rng = noise_of(seed) if noise else None
     seen = np.empty_like(values) if noise else values
-    parts: list[NDArray[Any]] = [each == at_budget for at_budget in np.unique(each)]
-    if noise:  # draws are in the order of the run
-        parts = np.split(np.arange(len(each)), np.flatnonzero(np.diff(each)) + 1)
-    for at in parts:
+    # In the order of the run, as noise is drawn in it.
+    for at in np.split(np.arange(len(each)), np.flatnonzero(np.diff(each)) + 1):
         ledger = Ledger.of(bench, names, int(each[at][0]))
         values[at] = ledger.objectives[where[at]]
         seen[at], charges[at] = ledger.trained(where[at], rng)

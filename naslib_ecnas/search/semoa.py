@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, floats
+from naslib_ecnas.errors import ConfigError, check_choice, check_counts, check_numbers
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited
 from naslib_ecnas.space import Space
 
 # How often a generation without a single allowed cell is drawn again.
 _GENERATION_ROUNDS = 640
-
-
-@dataclass(frozen=True)
-class SemoaSettings:
-    """What the variants of SEMOA differ in."""
-
-    pressure: float = 2.0
-    """eta+ of the linear rank sampling, 1 (uniform) to 2."""
-    extremes: bool = True
-    """Whether the best of each objective are parents in every generation."""
-    keep_dominated: bool = False
-    """Whether dominated cells stay in the population, which then never shrinks."""
-    until_changed: bool = True
-    """Whether a perturbation is repeated until it gives another, valid cell. Otherwise it is made
-    once (`mutate_once`), an unchanged cell is evaluated again, and an invalid one is dropped."""
-    avoid_repeats: bool = True
-    """Whether no cell is evaluated twice, where perturbations are repeated until they change."""
-
-
-#: Algorithm 1 of the paper, in which cells come again, and the released code at one budget
-#: (`Semoa` lists what is not reproduced).
-PRESETS = {
-    "shipped": SemoaSettings(avoid_repeats=False),
-    "paper": SemoaSettings(1.9, False, True, False, avoid_repeats=False),
-}
+#: Settings that replace those of algorithm 1: `shipped`, in which cells come again as in the paper,
+#: and the released code at one budget (`Semoa` lists what is not reproduced).
+PRESETS = ("shipped", "paper")
+# eta+ of the rank sampling of algorithm 1, and of the released code.
+_PRESSURE, _RELEASED_PRESSURE = 2.0, 1.9
 
 
 def rank_probabilities(n: int, pressure: float) -> Floats:
-    """(n,) probability of each individual in linear rank sampling, the best first.
+    """(n,) probability of each of n >= 1 individuals in linear rank sampling, the best first.
 
-    The pressure eta+ is 1 (uniform) to 2 (the last individual is never drawn); another one, or no
-    individual, raises ConfigError.
+    The pressure eta+ is 1 (uniform) to 2 (the last individual is never drawn).
 
-    Example:
+    Examples:
         >>> rank_probabilities(3, 2.0).round(3).tolist()
         [0.667, 0.333, 0.0]
     """
-    check_counts("a population", size=n)
-    check_numbers("rank sampling", least=1, most=2, pressure=pressure)
     if n == 1:  # the formula divides by n - 1
         return np.ones(1)
     # p_i = (1 / |P|) (eta+ - 2 (eta+ - 1) (i - 1) / (|P| - 1)), i = 1 .. |P| (algorithm 1)
@@ -88,30 +63,28 @@ class Semoa(Optimiser):
     cells that no other cell dominates. No cell is evaluated twice; with the preset `shipped` they
     are, as in algorithm 1, which on the tables takes about two thirds of the evaluations.
 
-    The paper leaves two things open. The reference point of the contributing hypervolume is by
-    default the worst cost seen so far in each objective. A perturbed cell that may not be proposed
+    The paper leaves two things open. The reference point of the contributing hypervolume is the
+    worst cost seen so far in each objective. A perturbed cell that may not be proposed
     (a table can lack cells) is perturbed anew from its parent; after some hundred failures a cell
     is drawn uniformly from the allowed ones.
 
-    With `paper=True` it departs from the paper as the released code does (`PRESETS`). An invalid
-    or not allowed perturbation is then dropped and not charged; the released code evaluates it,
-    with an energy of 0. Not reproduced: its cycle through the four budgets with the whole
-    population trained anew at each, and its ranking against an archive that holds the population
-    already, which at one budget ranks nothing.
+    With `paper=True` it departs from the paper as the released code does: a pressure of 1.9, no
+    extremes among the parents, and dominated cells stay in the population, which never shrinks. A
+    perturbation is made once (`mutate_once`): an unchanged cell is evaluated again, an invalid or
+    not allowed one is dropped and not charged; the released code evaluates it, with an energy of 0.
+    Not reproduced: its cycle through the four budgets with the whole population trained anew at
+    each, and its ranking against an archive that holds the population already, which at one budget
+    ranks nothing.
 
     Args:
         population: cells drawn uniformly to start with.
         offspring: cells in each generation (lambda), as many as `population` by default.
         edge_changes, op_changes: expected changes of edges and operations in a perturbation.
-        reference: (m,) costs of the reference point, or None.
         paper: behave like the released code, the preset `paper`.
-        preset: name of one of the `PRESETS`, or own settings, instead of `paper`.
+        preset: one of the `PRESETS`; `paper` is the same as `paper=True`.
 
     Attributes:
         population: the cells of the population with their costs, in no particular order.
-
-    Raises:
-        ConfigError: an impossible number, an unknown preset, or `paper` with another preset.
     """
 
     name = "semoa"
@@ -126,9 +99,8 @@ class Semoa(Optimiser):
         offspring: int | None = None,
         edge_changes: float = 2.0,
         op_changes: float = 0.5,
-        reference: ArrayLike | None = None,
         paper: bool = False,
-        preset: str | SemoaSettings | None = None,
+        preset: str | None = None,
     ) -> None:
         super().__init__(problem)
         offspring = population if offspring is None else offspring
@@ -136,20 +108,14 @@ class Semoa(Optimiser):
         check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         if paper and preset not in (None, "paper"):
             raise ConfigError("paper=True allows no other preset", value=preset)
-        if preset is None:
-            preset = PRESETS["paper"] if paper else SemoaSettings()
-        if isinstance(preset, str) and preset in PRESETS:
-            preset = PRESETS[preset]
-        if not isinstance(preset, SemoaSettings):
-            raise ConfigError(f"the preset must be one of {', '.join(PRESETS)}", value=preset)
-        self.settings: SemoaSettings = preset
-        rank_probabilities(1, self.settings.pressure)  # checks the pressure
+        if preset is not None:
+            check_choice(PRESETS, preset=preset)
+        self.paper: bool = paper or preset == "paper"
         self.initial = population
         self.offspring = offspring
         self.population: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
-        self._reference = None if reference is None else floats(reference, "the reference").copy()
-        self._visited = Visited(problem, avoid=preset.avoid_repeats)
+        self._visited = Visited(problem, avoid=preset is None and not paper)
         self._worst: Floats = np.array(-np.inf)
 
     def ask(self) -> Rows:
@@ -159,7 +125,7 @@ class Semoa(Optimiser):
             return self._visited.sample(self.initial)
         if len(self.rows) == 1:  # no other cell to perturb it into
             return self._visited.sample(self.offspring)
-        if self.settings.until_changed:
+        if not self.paper:
             parents = self.population.rows[self.parents()]
             return self._visited.perturbed(parents, **self._changes)
         for _ in range(_GENERATION_ROUNDS):
@@ -177,7 +143,7 @@ class Semoa(Optimiser):
         if not len(everyone):
             return
         self._worst = np.maximum(self._worst, everyone.costs.max(axis=0))
-        if self.settings.keep_dominated:
+        if self.paper:
             # Only points equal to an earlier one are removed.
             kept = np.sort(np.unique(everyone.costs, axis=0, return_index=True)[1])
         else:
@@ -187,11 +153,11 @@ class Semoa(Optimiser):
     def parents(self) -> NDArray[np.int64]:
         """(lambda,) positions in the population, drawn by LinearRankSample(P, lambda)."""
         costs = self.population.costs
-        delta = contributions(costs, self._worst if self._reference is None else self._reference)
+        delta = contributions(costs, self._worst)
         ranked = np.argsort(-delta, kind="stable")  # Delta_r(P, a) descending
         # The m extremes are always parents, then lambda - m are drawn.
-        m = costs.shape[1] if self.settings.extremes else 0
+        m = 0 if self.paper else costs.shape[1]
         forced = np.argmin(costs, axis=0)[: min(m, self.offspring)]
-        p = rank_probabilities(len(costs), self.settings.pressure)
+        p = rank_probabilities(len(costs), _RELEASED_PRESSURE if self.paper else _PRESSURE)
         drawn = self.rng.choice(len(costs), self.offspring - len(forced), p=p)
         return np.concatenate([forced, ranked[drawn]])

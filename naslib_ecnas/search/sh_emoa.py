@@ -9,6 +9,9 @@ from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Batch, Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited, crossover, order, perturb, survivors
 
+# Cells in a tournament, and share of children made by mutation.
+_TOURNAMENT, _MUTATION = 3, 0.5
+
 
 def rungs(evaluations: int, population: int, budgets: int, eta: float) -> tuple[int, ...]:
     """Children to evaluate at each budget, the smallest budget first.
@@ -16,7 +19,7 @@ def rungs(evaluations: int, population: int, budgets: int, eta: float) -> tuple[
     With k budgets, n = ceil((evaluations - population) / (1 + eta + ... + eta^(k-1))) at the
     largest one, and eta times as many at each smaller one.
 
-    Example:
+    Examples:
         >>> rungs(100, 10, 4, 3)
         (81, 27, 9, 3)
     """
@@ -52,17 +55,11 @@ class ShEmoa(Optimiser):
         bracket: evaluations in a bracket, the first population included.
         eta: ratio of the children of a rung to those of the next one.
         offspring: children that are evaluated together; 1 as published.
-        mutation: share of children made by mutation, 0 to 1.
-        tournament: cells in a tournament.
-        edge_changes, op_changes: expected changes of a mutation.
         avoid_repeats: evaluate no cell at one budget twice, unlike the published method.
 
     Attributes:
         rung: index of the budget at which the population was, or will be, evaluated.
         population: the cells with their costs at the rung's budget, the best first.
-
-    Raises:
-        ConfigError: an impossible setting.
     """
 
     name = "sh-emoa"
@@ -76,26 +73,17 @@ class ShEmoa(Optimiser):
         bracket: int = 100,
         eta: float = 3,
         offspring: int = 1,
-        mutation: float = 0.5,
-        tournament: int = 3,
-        edge_changes: float = 2.0,
-        op_changes: float = 0.5,
         avoid_repeats: bool = True,
     ) -> None:
         super().__init__(problem)
-        check_counts("SH-EMOA", population=population, offspring=offspring, tournament=tournament)
+        check_counts("SH-EMOA", population=population, offspring=offspring)
         check_counts("SH-EMOA", least=population + 1, bracket=bracket)
-        check_numbers("a mutation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         check_numbers("SH-EMOA", least=1, eta=eta)
-        check_numbers("SH-EMOA", least=0, most=1, mutation=mutation)
         self.capacity = population
         self.offspring = offspring
-        self.tournament = tournament
-        self.mutation = mutation
         self.rungs: tuple[int, ...] = rungs(bracket, population, max(1, len(self.budgets)), eta)
         self.rung: int = 0
         self.population: Evaluated = Evaluated()
-        self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._visited = [Visited(problem, avoid=avoid_repeats) for _ in self.rungs]  # at each rung
         self._known: list[dict[int, Floats]] = [{} for _ in self.rungs]  # costs of each rung's rows
         self._left = self.rungs[0]
@@ -170,14 +158,14 @@ class ShEmoa(Optimiser):
     def parents(self, n: int) -> NDArray[np.int64]:
         """(n,) positions in the population: the best of each tournament."""
         keys = self.rng.random((n, len(self.population)))
-        drawn = np.argsort(keys, axis=1)[:, : self.tournament]
+        drawn = np.argsort(keys, axis=1)[:, :_TOURNAMENT]
         return np.asarray(drawn.min(axis=1))  # the population is sorted, the best first
 
     def _children(self, n: int) -> Rows:
         rows, space, rng = self.population.rows, self.space, self.rng
         parents = rows[self.parents(n)]
         partners = rows[rng.integers(0, len(rows), n)]
-        crossed = rng.random(n) >= self.mutation
+        crossed = rng.random(n) >= _MUTATION
 
         def make(at: NDArray[np.intp]) -> Rows:
             allowed = self._visited[self.rung].proposable
@@ -188,9 +176,7 @@ class ShEmoa(Optimiser):
                 children[some] = crossover(space, *pairs, rng, allowed=allowed)
             left = children < 0
             if left.any():
-                children[left] = perturb(
-                    space, parents[at[left]], rng, allowed=allowed, **self._changes
-                )
+                children[left] = perturb(space, parents[at[left]], rng, allowed=allowed)
             return children
 
         return self._visited[self.rung].draw(make, n)

@@ -7,7 +7,7 @@ from typing import Any
 
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["EMBEDDED", "SUFFIX", "TARGETS", "VERSION", "checked_scaling", "shipped"]
+__all__ = ["EMBEDDED", "SUFFIX", "TARGETS", "VERSION", "checked_settings", "shipped"]
 
 #: Names of the modelled tables that come with the package, and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
@@ -21,7 +21,7 @@ SUFFIX = ".safetensors"
 #: Weights that come with the package, in the order of a report.
 TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "noise", "worlds", "paper")
 
-SCALINGS = ("affine", "linear")
+MODELS, SCALINGS = ("ours", "paper"), ("affine", "linear")
 
 
 def shipped(name: str) -> Path:
@@ -31,8 +31,11 @@ def shipped(name: str) -> Path:
     return Path(naslib_ecnas.data.__path__[0]) / f"surrogate_{name}{SUFFIX}"
 
 
-def checked_scaling(model: str, scaling: Any, device: Any) -> str:
-    """The scaling over epochs with its default, checked to go with the model."""
+def checked_settings(model: Any, scaling: Any, device: Any) -> tuple[str, str]:
+    """The model of the energy and its scaling over epochs with their defaults, checked."""
+    model = "ours" if model is None else model
+    if model not in MODELS:
+        raise ConfigError(f"model must be {' or '.join(MODELS)}", value=model)
     if model != "ours" and (device is not None or scaling not in (None, "linear")):
         raise ConfigError(
             "the paper's model is of one device and scales linearly",
@@ -41,4 +44,4 @@ def checked_scaling(model: str, scaling: Any, device: Any) -> str:
     scaling = ("affine" if model == "ours" else "linear") if scaling is None else scaling
     if scaling not in SCALINGS:
         raise ConfigError(f"scaling must be {' or '.join(SCALINGS)}", value=scaling)
-    return str(scaling)
+    return model, scaling

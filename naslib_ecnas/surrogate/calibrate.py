@@ -23,7 +23,6 @@ from naslib_ecnas.errors import (
     FormatError,
     ProvenanceError,
     check_counts,
-    check_numbers,
     check_types,
     whole_numbers,
 )
@@ -33,7 +32,7 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.devices import SPANS, Descriptors, DeviceModel
 from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.models import Weights
-from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge, trimmed_start
+from naslib_ecnas.surrogate.robust import conformal_sd, robust_ridge
 
 Vector = NDArray[np.float64]
 
@@ -55,13 +54,10 @@ def choose(
     vertices: int = 7,
     rows: ArrayLike | None = None,
     seed: int = 0,
-    cost: float = 0.0,
-    spread: float = 0.5,
-    descriptors: Descriptors | None = None,
 ) -> NDArray[np.int64]:
     """(cells,) rows to measure, the most informative first; equal arguments, equal rows.
 
-    A part is D-optimal: each next cell is the one whose prediction by a linear model of the cells
+    Half is D-optimal: each next cell is the one whose prediction by a linear model of the cells
     before is least certain; these lie at the extremes. The others are k-centres: each next cell is
     the one farthest from those chosen, so that none is far from all of them.
 
@@ -70,10 +66,6 @@ def choose(
         vertices: candidates are all cells of up to so many vertices (at most 20,000 drawn).
         rows: (n,) candidates instead.
         seed: of the draw of candidates.
-        cost: 0 ignores what a measurement costs; at 1 a cell that takes twice the time has to
-            give twice the information.
-        spread: share of k-centres, 0 to 1.
-        descriptors: those of the package by default.
 
     Raises:
         ConfigError: fewer candidates than cells, or fewer than 8 cells.
@@ -81,8 +73,6 @@ def choose(
     """
     check_counts(least=_FEWEST, cells=cells)
     check_counts(least=0, seed=seed)
-    check_numbers(least=0, cost=cost)
-    check_numbers(least=0, most=1, spread=spread)
     if rows is None:
         # Row 0 has no vertices: its time is no sum over kinds of layers.
         pool = np.arange(1, len(Space(vertices)), dtype=np.int64)
@@ -93,50 +83,33 @@ def choose(
         pool = np.unique(whole_numbers(rows).astype(np.int64))
     if cells > len(pool):
         raise ConfigError(f"cannot choose {cells} of {len(pool)} candidates")
-    base = descriptors or Descriptors.shipped()
-    x = features(pool)
-    z = base(x)
+    z = Descriptors.shipped()(features(pool))
     # Scaled to the candidates: descriptors of seven-vertex cells spread more than of four-vertex.
     z = (z - z.mean(axis=0)) / np.maximum(z.std(axis=0), 1e-9)
-    price = base.time_s(x) ** cost
-    extremes = _d_optimal(z, price, cells - round(spread * cells))
-    return pool[_with_centres(z, price, extremes, cells)]
-
-
-def _d_optimal(z: Vector, price: Vector, number: int) -> list[int]:
     design = np.column_stack([np.ones(len(z)), z])
     inverse = np.diag([1e6, *[1 / _RIDGE] * z.shape[1]])
     chosen: list[int] = []
-    for _ in range(number):
-        # Gain of log det of the information, by the matrix determinant lemma.
-        gain = np.log1p(np.einsum("ij,jk,ik->i", design, inverse, design)) / price
-        gain[chosen] = -np.inf
-        chosen.append(int(np.argmax(gain)))
-        best = design[chosen[-1]]
-        row = inverse @ best
-        inverse = inverse - np.outer(row, row) / (1 + best @ row)
-    return chosen
-
-
-def _with_centres(z: Vector, price: Vector, chosen: list[int], number: int) -> list[int]:
-    """The chosen ones and k-centres, `number` of them together."""
-    out = chosen or [int(np.argmin((z**2).sum(axis=1)))]
-    near = np.full(len(z), np.inf)  # squared distance to the nearest
-    for i in range(number):
-        if i == len(out):
-            out = [*out, int(np.argmax(np.sqrt(near) / price))]
-        near = np.minimum(near, ((z - z[out[i]]) ** 2).sum(axis=1))
-    return out
+    near = np.full(len(z), np.inf)  # squared distance to the nearest chosen one
+    for number in range(cells):
+        if number < cells - round(0.5 * cells):
+            # Gain of log det of the information, by the matrix determinant lemma.
+            gain = np.log1p(np.einsum("ij,jk,ik->i", design, inverse, design))
+            gain[chosen] = -np.inf
+            chosen.append(int(np.argmax(gain)))
+            row = inverse @ design[chosen[-1]]
+            inverse = inverse - np.outer(row, row) / (1 + design[chosen[-1]] @ row)
+        else:
+            chosen.append(int(np.argmax(near)))
+        near = np.minimum(near, ((z - z[chosen[-1]]) ** 2).sum(axis=1))
+    return pool[chosen]
 
 
 # -- the calibration of a device ------------------------------------------------------------------
 
-#: The best for the four GPUs of `fit.devices` together, on random draws of 20 cells.
-_TIME_PENALTY, _POWER_PENALTY, _ENERGY_PENALTY = 0.3, 2.0, 1.0
-
-#: Least spreads of the noise (log), so that a lucky fit to few cells does not make outliers of the
+#: Penalties, the best for the four GPUs of `fit.devices` together on random draws of 20 cells, and
+#: least spreads of the noise (log), so that a lucky fit to few cells does not make outliers of the
 #: rest; a measurement more than six of them off is suspicious.
-_TIME_FLOOR, _ENERGY_FLOOR = 0.01, 0.04
+_TIME, _POWER, _ENERGY = (0.3, 0.01), (2.0, 0.04), (1.0, 0.04)
 
 
 @dataclass(frozen=True)
@@ -258,11 +231,7 @@ def calibrate(
     if folds is not None:
         check_counts(least=2, folds=folds)
     if cells is not None and cells != len(chosen):
-        check_counts(cells=cells)
-        if cells > len(chosen):
-            raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
-        rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
-        chosen = np.isin(measurements.rows, rows)
+        chosen = np.isin(measurements.rows, choose(cells, rows=measurements.rows, seed=seed))
     fitted = measurements.take(chosen)
     number, (found, cell) = len(fitted.rows), np.unique(fitted.rows, return_inverse=True)
     if len(found) < _FEWEST:
@@ -313,18 +282,15 @@ class _Fit(NamedTuple):
 
 
 def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
-    def trimmed(y: Vector, penalty: float, floor: float, one_sided: bool) -> RobustFit:
-        start = trimmed_start(z, y, penalty=penalty, within=4 * floor)
-        return robust_ridge(z, y, penalty=penalty, start=start, floor=floor, one_sided=one_sided)
-
     if m.training_time_s is None:
-        whole = trimmed(np.log(m.energy_kwh / first), _ENERGY_PENALTY, _ENERGY_FLOOR, False)
+        whole = robust_ridge(z, np.log(m.energy_kwh / first), *_ENERGY, trimmed=True)
         return _Fit(np.zeros_like(whole.coefficients), whole.coefficients, whole.weight)
-    time = trimmed(np.log(m.training_time_s / first), _TIME_PENALTY, _TIME_FLOOR, True)
+    seconds = np.log(m.training_time_s / first)
+    time = robust_ridge(z, seconds, *_TIME, trimmed=True, one_sided=True)
     # A run with a disturbed time has a disturbed power.
     sound = time.weight > 0
     watt = np.log(m.energy_kwh / m.training_time_s)[sound]  # up to a constant
-    power = robust_ridge(z[sound], watt, penalty=_POWER_PENALTY, floor=_ENERGY_FLOOR)
+    power = robust_ridge(z[sound], watt, *_POWER)
     weight = np.zeros(len(z))
     weight[sound] = power.weight
     return _Fit(time.coefficients, power.coefficients, weight)
@@ -339,7 +305,7 @@ def _suspicious(fit: _Fit, m: Measurements, z: Vector, first: Vector) -> tuple[S
         seconds = None if m.training_time_s is None else m.training_time_s[i]
         if seconds is not None and abs(np.log(seconds / time[i])) > 0.05:
             name, value, expected = "training_time_s", seconds, time[i]
-        numbers = float(value), float(expected), float(value / expected)
+        numbers = map(float, (value, expected, value / expected))
         found.append(Suspicious(int(m.rows[i]), name, *numbers))
     return tuple(sorted(found, key=lambda each: -abs(np.log(each.factor))))
 

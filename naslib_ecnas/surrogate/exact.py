@@ -9,16 +9,13 @@ sum of these stays below 2^53, float64 holds it exactly, in any order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-
-#: Binary digits after the point of inputs, of activations, and of weights.
-INPUT_BITS, WEIGHT_BITS = 14, 16
 
 #: ln 2 as a sum, of which the first part has so few digits that its multiples by exponents are
 #: exact.
@@ -76,42 +73,7 @@ def interpolated(x: NDArray[Any], knots: Array, values: Array) -> Array:
     return np.asarray(values[left] + slope[left] * (inside - knots[left]))
 
 
-class Layers:
-    """Layers of a perceptron whose weights, biases and activations are rounded to integers.
-
-    Args:
-        layers: weights (inputs, outputs) and biases (outputs,) of each layer.
-        activation: of the hidden layers, a function of an array; rectified by default.
-    """
-
-    def __init__(
-        self,
-        layers: Sequence[tuple[NDArray[Any], NDArray[Any]]],
-        activation: Callable[[Array], Array] | None = None,
-    ) -> None:
-        self._activation = activation
-        # A factor of a power of two is exact: hidden layers give numbers in units of the inputs.
-        unit = 2.0**-WEIGHT_BITS
-        self._layers = [
-            (_rounded(weight, WEIGHT_BITS) * unit, _rounded(bias, WEIGHT_BITS + INPUT_BITS) * unit)
-            for weight, bias in layers
-        ]
-
-    def __call__(self, x: NDArray[Any]) -> Array:
-        """(n, m) outputs of (n, k) inputs."""
-        h = _rounded(x, INPUT_BITS)
-        for i, (weight, bias) in enumerate(self._layers):
-            if i and self._activation:
-                h = _rounded(self._activation(h * 2.0**-INPUT_BITS), INPUT_BITS)
-            elif i:
-                np.rint(np.maximum(h, 0, out=h), out=h)
-            h = h @ weight
-            h += bias
-        h *= 2.0**-INPUT_BITS
-        return h
-
-
-def _rounded(x: NDArray[Any], bits: int) -> Array:
+def rounded(x: NDArray[Any], bits: int) -> Array:
     """The nearest integers to (...) numbers times 2^bits."""
     h: Array = np.multiply(x, 2.0**bits, dtype=np.float64)
     np.rint(h, out=h)

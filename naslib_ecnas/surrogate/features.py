@@ -12,7 +12,7 @@ projections and additions by the topology alone.
 
 The shipped weights depend on the order of the columns and on every bit of them.
 
-Example:
+Examples:
     >>> from naslib_ecnas.surrogate.features import FEATURES, features
     >>> features([0, 1, 2]).shape == (3, len(FEATURES))
     True
@@ -31,7 +31,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.network import STACKS, cell_depth, channels, parameters
 from naslib_ecnas.surrogate.exact import log
-from naslib_ecnas.topologies import MAX_VERTICES, adjacency, labels_of_rows, topologies
+from naslib_ecnas.topologies import (
+    MAX_VERTICES,
+    adjacency,
+    checked_rows,
+    labels_of_rows,
+    topologies,
+)
 
 Matrix = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -66,42 +72,60 @@ def _each(name: str, unit: str, description: str) -> tuple[Feature, ...]:
 
 @dataclass(frozen=True)
 class TopologyArrays:
-    """All S topologies. Slot k is vertex k + 1; the input is vertex 0, the output vertex 6."""
+    """All S topologies. Slot k is vertex k + 1; the input is vertex 0, the output vertex 6.
+
+    The topologies come last, so that a step along paths is one operation on a long vector.
+    """
 
     row: Ints  # (S,) first row that has the topology
     slots: Ints  # (S,) interior vertices
-    live: Bools  # (S, 5) whether the topology has the slot
-    edge: Bools  # (S, 7, 7) adjacency
-    inner: Bools  # (S, 5, 5) edges between slots
-    from_input: Bools  # (S, 5) slots that the input feeds, each through a projection
-    to_output: Bools  # (S, 5) slots that the output concatenates
-    skip: Bools  # (S,) whether the input feeds the output, through a projection that is added
-    additions: Ints  # (S, 5) tensors added to make the slot's input: its predecessors less one
-    reuses: Ints  # (S, 5) gradients that the backward pass adds up: its successors less one
-    channels: Ints  # (3, S, 5) channels of each slot in the three stacks, 0 past the last slot
-    width: NDArray[np.float64]  # (S, 5) channels of the first stack over those of its output
+    live: Bools  # (5, S) whether the topology has the slot
+    edge: Matrix  # (7, 7, S) adjacency, 0 and 1
+    missing: Matrix  # (7, 7, S) infinite where there is no edge, else 0
+    inner: Matrix  # (5, 5, S) edges between slots
+    from_input: Matrix  # (5, S) slots that the input feeds, each through a projection
+    to_output: Matrix  # (5, S) slots that the output concatenates
+    skip: Matrix  # (S,) whether the input feeds the output, through a projection that is added
+    additions: Matrix  # (5, S) tensors added to make the slot's input: its predecessors less one
+    reuses: Matrix  # (5, S) gradients that the backward pass adds up: its successors less one
+    channels: Ints  # (3, 5, S) channels of each slot in the three stacks, 0 past the last slot
+    width: Matrix  # (5, S) channels of the first stack over those of its output
+    through: Matrix  # (5, S) paths through each slot
+    distances: Matrix  # (4, 5, S) in edges, in the order of `_DISTANCES`; 0 for missing slots
 
 
 @cache
 def topology_arrays() -> TopologyArrays:
     """All topologies, made once in a process."""
-    table, edge = topologies(), adjacency()
-    inside = slice(1, _OUTPUT)
+    table, inside = topologies(), slice(1, _OUTPUT)
+    edge = np.ascontiguousarray(np.moveaxis(adjacency(), 0, -1), dtype=np.float32)
+    missing = np.where(edge > 0, 0, np.inf).astype(np.float32)
+    turned, turned_missing = (a[::-1, ::-1].transpose(1, 0, 2) for a in (edge, missing))
+    one = np.ones((_SLOTS, 1), dtype=np.float32)
+    distances = [
+        sign * _longest(of, sign * one)[inside][::order]
+        for of, order in ((missing, 1), (turned_missing, -1))
+        for sign in (-1, 1)  # nearest, farthest
+    ]
     slots = table.vertices.astype(np.int64) - 2
-    wide = np.stack([channels(width) for width, _ in STACKS])
+    live = np.arange(_SLOTS)[:, None] < slots
+    wide = np.stack([channels(width).T for width, _ in STACKS])
     return TopologyArrays(
         row=np.unique(table.row_topology, return_index=True)[1],
         slots=slots,
-        live=np.arange(_SLOTS) < slots[:, None],
+        live=live,
         edge=edge,
-        inner=edge[:, inside, inside],
-        from_input=edge[:, 0, inside],
-        to_output=edge[:, inside, _OUTPUT],
-        skip=edge[:, 0, _OUTPUT],
-        additions=np.maximum(edge[:, :, inside].sum(axis=1) - 1, 0),
-        reuses=np.maximum(edge[:, inside].sum(axis=2) - 1, 0),
+        missing=missing,
+        inner=edge[inside, inside],
+        from_input=edge[0, inside],
+        to_output=edge[inside, _OUTPUT],
+        skip=edge[0, _OUTPUT],
+        additions=np.maximum(edge[:, inside].sum(axis=0) - 1, 0),
+        reuses=np.maximum(edge[inside].sum(axis=1) - 1, 0),
         channels=wide,
-        width=wide[0] / STACKS[0][0],
+        width=(wide[0] / STACKS[0][0]).astype(np.float32),
+        through=(_paths(edge, one) * _paths(turned, one)[::-1])[inside],
+        distances=np.where(live, np.stack(distances), 0).astype(np.float32),
     )
 
 
@@ -115,15 +139,13 @@ def vertices_of(rows: NDArray[Any]) -> Ints:
 #
 # The longest path bounds how parallel a cell can run; the shortest decides how easily gradients
 # reach the input, and a path without convolutions is one along which nothing is learnt. The cost of
-# a path is the sum over its vertices, found vertex by vertex in topological order. Arrays have the
-# vertices first and the cells last, so that a step is one operation on a long vector.
+# a path is the sum over its vertices, found vertex by vertex in topological order.
 
 
 def _longest(missing: Matrix, cost: NDArray[Any]) -> Matrix:
     """(7, n) largest cost of a path from the input to each vertex.
 
-    `missing` is (7, 7, n), infinite where there is no edge and 0 elsewhere; `cost` is (5, n) of
-    the slots.
+    `missing` is as of `TopologyArrays`; `cost` is (5, n) of the slots.
     """
     best = np.zeros(missing.shape[1:], dtype=np.float32)
     for v, own in enumerate([*cost, 0], start=1):
@@ -142,41 +164,9 @@ def _paths(edge: Matrix, allowed: NDArray[Any]) -> Matrix:
     return paths
 
 
-class _Graphs(NamedTuple):
-    """What follows from the topologies of n cells, or all topologies."""
-
-    edge: Matrix  # (7, 7, n) adjacency
-    missing: Matrix  # (7, 7, n) as for `_longest`
-    width: Matrix  # (5, n)
-    through: Matrix  # (5, n) paths through each slot
-    distances: Matrix  # (4, 5, n) in edges, in the order of `_DISTANCES`; 0 for missing slots
-
-
-@cache
-def _graphs() -> _Graphs:
-    """All topologies."""
-    arrays = topology_arrays()
-    edge = np.ascontiguousarray(np.moveaxis(arrays.edge, 0, -1), dtype=np.float32)
-    missing = np.where(edge > 0, 0, np.inf).astype(np.float32)
-    turned, turned_missing = (a[::-1, ::-1].transpose(1, 0, 2) for a in (edge, missing))
-    one = np.ones((_SLOTS, 1), dtype=np.float32)
-    distances = [
-        sign * _longest(table, sign * one)[1:_OUTPUT][::order]
-        for table, order in ((missing, 1), (turned_missing, -1))
-        for sign in (-1, 1)  # nearest, farthest
-    ]
-    return _Graphs(
-        edge,
-        missing,
-        np.ascontiguousarray(arrays.width.T, dtype=np.float32),
-        (_paths(edge, one) * _paths(turned, one)[::-1])[1:_OUTPUT],
-        np.where(arrays.live.T, np.stack(distances), 0).astype(np.float32),
-    )
-
-
 # -- sums over the layers of a cell ---------------------------------------------------------------
 
-#: Numbers of all topologies, (S,), (S, 5) of slots or (S, ...) of edges: a name in
+#: Numbers of all topologies, (S,), (5, S) of slots or (..., S) of edges: a name in
 #: `TopologyArrays`, or a function, so that describing the features enumerates no topologies.
 Numbers = str | Callable[[TopologyArrays], NDArray[Any]]
 
@@ -200,10 +190,10 @@ def _sum(name: str, description: str, *numbers: Numbers, unit: str = "") -> list
 
 
 def _product(t: TopologyArrays, numbers: tuple[Numbers, ...]) -> NDArray[Any]:
-    """(S, k); 0 without numbers."""
+    """(k, S); 0 without numbers."""
     factors = [getattr(t, each) if isinstance(each, str) else each(t) for each in numbers]
     product = reduce(np.multiply, factors) if factors else np.zeros(len(t.slots))
-    return product.reshape(len(t.slots), -1)
+    return product.reshape(-1, len(t.slots))
 
 
 @cache
@@ -214,10 +204,10 @@ def _sum_tables() -> tuple[Matrix, Matrix, Matrix]:
     """
     t = topology_arrays()
     fixed = np.zeros((len(t.slots), len(_SUMS)), dtype=np.float32)
-    of_slots = np.zeros((*t.live.shape, len(_SUMS)), dtype=np.float32)
+    of_slots = np.zeros((len(t.slots), _SLOTS, len(_SUMS)), dtype=np.float32)
     for column, each in enumerate(_SUMS):
-        fixed[:, column] = _product(t, each.of_topology).sum(axis=1)
-        of_slots[:, :, column] = np.where(t.live, _product(t, each.of_slots), 0)
+        fixed[:, column] = _product(t, each.of_topology).sum(axis=0)
+        of_slots[:, :, column] = np.where(t.live, _product(t, each.of_slots), 0).T
     weights = np.array([each.weights for each in _SUMS], dtype=np.float32).T
     return fixed, of_slots, np.vstack([weights, np.zeros_like(weights[:1])])
 
@@ -257,8 +247,8 @@ def _with_channels(widths: tuple[int, int, int]) -> list[_Sum]:
 
 
 def _truncated(t: TopologyArrays) -> Bools:
-    """(S, 5, 5) edges whose source is wider than their target: always 43 channels to 42."""
-    return np.asarray(t.inner & (t.channels[0][:, :, None] > t.channels[0][:, None, :]))
+    """(5, 5, S) edges whose source is wider than their target: always 43 channels to 42."""
+    return np.asarray((t.inner > 0) & (t.channels[0][:, None] > t.channels[0]))
 
 
 _COUNTS = (
@@ -309,12 +299,12 @@ _TRAFFIC = (
     *_traffic(
         "edges_width",
         "channels that pass the edges between vertices",
-        lambda t: t.inner * t.width[:, None, :],
+        lambda t: t.inner * t.width,
     ),
     *_traffic(
         "longest_width",
         "largest sum of channels over a path: the least that runs one after another",
-        lambda t: _longest(_graphs().missing, t.width.T)[_OUTPUT],
+        lambda t: _longest(t.missing, t.width)[_OUTPUT],
     ),
 )
 
@@ -354,7 +344,7 @@ def _multiply_adds(
         for stack in stacks:
             width, side = STACKS[stack]
             below = STACKS[max(stack - 1, 0)][0]  # the stem is as wide as the first stack
-            projected = (padded(t, stack) * t.from_input).sum(axis=1) + t.skip * width
+            projected = (padded(t, stack) * t.from_input).sum(axis=0) + t.skip * width
             total += projected * ((below + (_CELLS - 1) * width) * side**2 * _GIGA)
         return total
 
@@ -426,7 +416,9 @@ _CURVES: tuple[Feature, ...] = (
 )
 
 
-def _curves(rows: NDArray[Any], sums: Matrix, one: Matrix, graphs: _Graphs) -> list[Matrix]:
+def _curves(
+    rows: NDArray[Any], sums: Matrix, one: Matrix, missing: Matrix, width: Matrix
+) -> list[Matrix]:
     """(n,) columns in the order of `_CURVES`, from the (n, F) layer sums of rows."""
     named = {each.feature.name: sums[:, k] for k, each in enumerate(_SUMS)}
     columns = []
@@ -437,8 +429,8 @@ def _curves(rows: NDArray[Any], sums: Matrix, one: Matrix, graphs: _Graphs) -> l
     return [
         *columns,
         log(parameters(rows) * 1e-6 + _PARAMETERS_OFFSET).astype(np.float32),
-        _longest(graphs.missing, taps * graphs.width**2)[_OUTPUT],
-        _longest(graphs.missing, one[:, 0])[_OUTPUT],
+        _longest(missing, taps * width**2)[_OUTPUT],
+        _longest(missing, one[:, 0])[_OUTPUT],
     ]
 
 
@@ -465,13 +457,13 @@ _CHAINS: tuple[Feature, ...] = (
 )
 
 
-def _chains(one: Matrix, graphs: _Graphs) -> list[Matrix]:
+def _chains(one: Matrix, edge: Matrix, width: Matrix) -> list[Matrix]:
     """Blocks of (..., n) columns in the order of `_CHAINS`, from (5, 3, n) `one`."""
-    inner = graphs.edge[1:_OUTPUT, 1:_OUTPUT, None]
+    inner = edge[1:_OUTPUT, 1:_OUTPUT, None]
     after = (inner * one).sum(axis=1)  # (5, 3, n) successors of each slot by their operation
     before = (inner * one[:, None]).sum(axis=0)
-    first = one * graphs.edge[0, 1:_OUTPUT, None]
-    last = one * graphs.edge[1:_OUTPUT, _OUTPUT, None]
+    first = one * edge[0, 1:_OUTPUT, None]
+    last = one * edge[1:_OUTPUT, _OUTPUT, None]
     around = before[:, :, None] * after[:, None]
     return [
         (one[:, :, None] * after[:, None]).sum(axis=0),
@@ -479,7 +471,7 @@ def _chains(one: Matrix, graphs: _Graphs) -> list[Matrix]:
         (first[:, :, None] * after[:, None]).sum(axis=0),
         (before[:, :, None] * last[:, None]).sum(axis=0),
         (first * last).sum(axis=0),
-        (last * graphs.width[:, None]).sum(axis=0),
+        (last * width[:, None]).sum(axis=0),
     ]
 
 
@@ -534,24 +526,24 @@ _PATHS: tuple[Feature, ...] = (
 )
 
 
-def _path_costs(one: Matrix, graphs: _Graphs) -> list[Matrix]:
+def _path_costs(one: Matrix, edge: Matrix, missing: Matrix, through: Matrix) -> list[Matrix]:
     """(n,) columns in the order of `_PATHS`."""
-    paths = _paths(graphs.edge, np.ones((_SLOTS, 1)))[_OUTPUT]
+    paths = _paths(edge, np.ones((_SLOTS, 1)))[_OUTPUT]
     # Paths through each vertex are known, so means need no path of their own.
-    mean = (one * graphs.through[:, None]).sum(axis=0) / paths
+    mean = (one * through[:, None]).sum(axis=0) / paths
     columns = [paths, log(paths).astype(np.float32)]
     for weights, _, _, kinds in _PATH_COSTS.values():
         weight = np.array(weights, dtype=np.float32)[:, None]
         cost = (one * weight).sum(axis=1)
         for kind in kinds:
             if kind == "most":
-                columns.append(_longest(graphs.missing, cost)[_OUTPUT])
+                columns.append(_longest(missing, cost)[_OUTPUT])
             elif kind == "least":
-                columns.append(-_longest(graphs.missing, -cost)[_OUTPUT])
+                columns.append(-_longest(missing, -cost)[_OUTPUT])
             elif kind == "mean":
                 columns.append((mean * weight).sum(axis=0))
             else:
-                columns.append(_paths(graphs.edge, cost == 0)[_OUTPUT])
+                columns.append(_paths(edge, cost == 0)[_OUTPUT])
     return columns
 
 
@@ -579,28 +571,31 @@ def features(rows: ArrayLike) -> Matrix:
     Raises:
         UnknownCellError: a row is not one of the seven-vertex space.
     """
-    cell_depth(rows)  # raises UnknownCellError, as every function of `network` does
-    valid = np.atleast_1d(np.asarray(rows)).astype(np.int64).ravel()
+    valid = checked_rows(rows)
     out = np.empty((len(valid), len(FEATURES)), dtype=np.float32)
     for start in range(0, len(valid), _CHUNK):
         _write(valid[start : start + _CHUNK], out[start : start + _CHUNK])
     return out
 
 
-def _write(rows: Ints, out: Matrix) -> None:
+def _write(rows: NDArray[np.int32], out: Matrix) -> None:
     topology, op = topologies().row_topology[rows].astype(np.int64), labels_of_rows(rows)
     fixed, of_slots, weights = _sum_tables()
     sums = fixed[topology]
     for slot in range(_SLOTS):
         # -1, a missing slot, is the last operation.
         sums += of_slots[topology, slot] * weights[op[:, slot]]
-    graphs = _Graphs(*(np.take(table, topology, axis=-1) for table in _graphs()))
+    t = topology_arrays()
+    edge, missing, width, through, distances = (
+        np.take(of_all, topology, axis=-1)
+        for of_all in (t.edge, t.missing, t.width, t.through, t.distances)
+    )
     # (5, 3, n): 1 where the slot has the operation.
     one = (op.T[:, None] == np.arange(len(OPERATORS))[:, None]).astype(np.float32)
-    blocks = [*_curves(rows, sums, one, graphs), *_chains(one, graphs)]
-    for distance in graphs.distances:
+    blocks = [*_curves(rows, sums, one, missing, width), *_chains(one, edge, width)]
+    for distance in distances:
         each_slot = one * distance[:, None]
         blocks += [each_slot.sum(axis=0), each_slot.max(axis=0)]
-    blocks += _path_costs(one, graphs)
+    blocks += _path_costs(one, edge, missing, through)
     out[:, :LAYER_SUMS] = sums
     out[:, LAYER_SUMS:] = np.concatenate([b.reshape(-1, len(rows)) for b in blocks]).T

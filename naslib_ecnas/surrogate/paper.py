@@ -14,43 +14,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from io import BytesIO
-from itertools import pairwise
-from os import PathLike
-from pickle import UnpicklingError
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import (
-    FormatError,
-    MissingDependencyError,
-    UnknownTableError,
-    whole_numbers,
-)
-from naslib_ecnas.files import is_file, read_bytes
+from naslib_ecnas.errors import whole_numbers
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.exact import Layers, exp
-from naslib_ecnas.surrogate.models import Model
+from naslib_ecnas.surrogate.exact import exp
+from naslib_ecnas.surrogate.models import Model, Perceptron
 
 #: Units of each layer, inputs first.
 SIZES = (36, 128, 64, 32, 32, 1)
 _VERTICES = 7
-#: Rows at a time, so that memory does not grow with the hidden layers' units.
-_CHUNK = 1 << 14
 #: Codes of the vertices, 0 past the last one.
 _INPUT, _OUTPUT = 1, 5
 #: In the order of `topologies.OPERATIONS`: 3x3, 1x1, pool; then of a missing vertex, whose label
 #: is -1.
 _CODES = np.array([3, 2, 4, 0], dtype=np.float32)
-
-#: What torch raises for files that it did not write, or that hold more than tensors.
-_UNREADABLE = (
-    *(RuntimeError, UnpicklingError, EOFError, ValueError, LookupError),
-    *(AttributeError, TypeError, AssertionError, OSError),
-)
 
 Matrix = NDArray[np.float32]
 
@@ -87,76 +68,12 @@ class PaperModel(Model):
 
     def wh(self, rows: ArrayLike) -> NDArray[np.float64]:
         """(n,) Wh at 4 epochs, the absolute value of the output as in the published table."""
-        wanted = whole_numbers(rows)
-        parts = np.split(wanted, range(_CHUNK, len(wanted), _CHUNK))
-        return np.concatenate([np.abs(self.exact(inputs(part))[:, 0]) for part in parts])
-
-    @cached_property
-    def exact(self) -> Layers:
-        """The layers in exact arithmetic."""
-        return Layers(self.layers, _gelu)
+        plain = Perceptron(np.zeros(1, np.float32), np.ones(1, np.float32), self.layers, np.inf)
+        return np.abs(plain(inputs(rows), _gelu)[:, 0])
 
     def energy_kwh(self, rows: ArrayLike, budgets: Sequence[int]) -> NDArray[np.float64]:
         """(n, b) kWh, in proportion to the epochs as in the published table."""
         return self.wh(rows)[:, None] / 1000 * (np.asarray(budgets, dtype=np.float64) / 4)
-
-    @classmethod
-    def from_torch_file(cls, path: str | PathLike[str]) -> PaperModel:
-        """The model from a state dict that torch saved, such as the authors' file.
-
-        The names of the tensors do not matter, only their order. The authors' class has a batch
-        normalisation behind each hidden layer that it never applies; its tensors are skipped if
-        they have their initial values. Only tensors and plain containers are unpickled.
-
-        Raises:
-            MissingDependencyError: torch is not installed.
-            UnknownTableError: there is no such file.
-            FormatError: the file is not a state dict of such a perceptron.
-        """
-        try:
-            import torch
-        except ImportError as error:
-            raise MissingDependencyError("torch", feature="reading torch's files") from error
-        if not is_file(path):
-            raise UnknownTableError(f"no file of weights at {path}")
-        try:
-            content = torch.load(BytesIO(read_bytes(path)), map_location="cpu", weights_only=True)
-        except _UNREADABLE as error:
-            raise FormatError(
-                f"holds no state dict of torch's ({str(error).partition(chr(10))[0]:.200})",
-                path=path,
-                remedy="save model.state_dict() instead of the model",
-            ) from error
-        for key in ("state_dict", "model_state_dict"):
-            if isinstance(content, dict) and isinstance(content.get(key), dict):
-                content = content[key]
-        tensors = list(content.values()) if isinstance(content, dict) else []
-        try:
-            arrays = [tensor.detach().to(torch.float32).numpy() for tensor in tensors]
-        except (AttributeError, RuntimeError, TypeError):  # no tensors, sparse or quantised ones
-            arrays = []
-        found = [np.ascontiguousarray(array.T) for array in _without_idle(arrays)]
-        shapes = [array.shape for array in found]
-        if shapes != [shape for units in pairwise(SIZES) for shape in (units, units[1:])]:
-            sizes = "-".join(map(str, SIZES))
-            raise FormatError(f"must hold the paper's perceptron {sizes}", path=path, value=shapes)
-        if not all(np.isfinite(array).all() for array in found):
-            raise FormatError("has weights that are not finite", path=path)
-        return cls(tuple(zip(found[::2], found[1::2], strict=True)))
-
-
-def _without_idle(arrays: Sequence[Matrix]) -> list[Matrix]:
-    """Weights and biases without batch normalisations that were never used.
-
-    An unused one has its initial values: scales and variances of 1, shifts and means of 0, and a
-    count of 0. One that was used is kept, so that the model is refused.
-    """
-    kept: list[Matrix] = []
-    for array in arrays:
-        due = array.ndim == 2 or (bool(kept) and kept[-1].ndim == 2)
-        if due or not (np.all(array == 0) or np.all(array == 1)):
-            kept.append(array)
-    return kept
 
 
 def _gelu(x: NDArray[np.float64]) -> NDArray[np.float64]:

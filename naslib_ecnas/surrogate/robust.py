@@ -14,8 +14,10 @@ Vector = NDArray[np.float64]
 
 #: Residuals over this many spreads count less: 95 % as efficient as least squares on a normal.
 _HUBER = 1.345
+#: Residuals over so many spreads get weight 0.
+_CUT = 6.0
 _STEPS = 30
-#: Random fits of `trimmed_start`, and the share of measurements that each is improved on.
+#: Random fits of `_trimmed`, and the share of measurements that each is improved on.
 _STARTS, _SOUND = 100, 0.7
 
 
@@ -36,31 +38,30 @@ class RobustFit:
 def robust_ridge(
     x: NDArray[Any],
     y: NDArray[Any],
-    *,
     penalty: float,
-    start: NDArray[Any] | None = None,
-    floor: float = 1e-3,
-    cut: float = 6.0,
+    floor: float,
+    *,
+    trimmed: bool = False,
     one_sided: bool = False,
 ) -> RobustFit:
     """Iteratively reweighted least squares with Huber's weights; the intercept is not shrunk.
+
+    Where outliers would leave less than half of the measurements, the starting weights are used.
 
     Args:
         x: (n, k) standardised descriptors.
         y: (n,) values.
         penalty: of the squared coefficients.
-        start: (n,) weights of the first step, all 1 by default.
         floor: least spread, so that an exact fit does not turn all else into outliers.
-        cut: residuals over so many spreads get weight 0. Where this would leave less than half of
-            the measurements, the starting weights are used.
+        trimmed: start from the measurements that a trimmed fit finds sound, where up to 30 % may
+            be wrong to one side; by default from all.
         one_sided: whether only positive residuals can get weight 0: another job on the machine
             makes a run longer, none makes it shorter.
     """
     design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
     shrink = np.diag([1e-9, *[penalty] * (design.shape[1] - 1)])
-    begin = np.ones(len(y)) if start is None else np.asarray(start, dtype=np.float64)
-    weight = begin
-    b = np.zeros(design.shape[1])
+    begin = _trimmed(design, y, shrink, 4 * floor) if trimmed else np.ones(len(y))
+    weight, b = begin, np.zeros(design.shape[1])
     for _ in range(_STEPS):
         weighted = design * weight[:, None]
         b = np.linalg.solve(design.T @ weighted + shrink, weighted.T @ y)
@@ -68,30 +69,20 @@ def robust_ridge(
         error = np.abs(residual)
         spread = max(1.4826 * float(np.median(error[weight > 0])), floor)
         weight = np.minimum(1, _HUBER * spread / np.maximum(error, 1e-300))
-        weight = np.where((residual if one_sided else error) > cut * spread, 0.0, weight)
+        weight = np.where((residual if one_sided else error) > _CUT * spread, 0.0, weight)
         if np.count_nonzero(weight) < len(y) / 2:
             weight = begin
     return RobustFit(b, weight)
 
 
-def trimmed_start(
-    x: NDArray[Any], y: NDArray[Any], *, penalty: float, within: float
-) -> NDArray[np.bool_]:
-    """(n,) mask of sound measurements, where up to 30 % may be wrong to one side.
+def _trimmed(design: Vector, y: NDArray[Any], shrink: Vector, within: float) -> Vector:
+    """(n,) 1 for measurements whose residuals are up to `within` or four spreads, else 0.
 
     Least trimmed squares (Rousseeuw and Van Driessen, Data Mining and Knowledge Discovery 12,
     2006, section 3): many fits to few measurements drawn at random, each improved twice by a fit
     to the measurements nearest to it; the one with the least sum of squares over these wins.
-
-    Args:
-        x: (n, k) standardised descriptors.
-        y: (n,) values.
-        penalty: of the squared coefficients.
-        within: residuals up to this, or up to four spreads, are sound.
     """
-    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
     n, k = design.shape
-    shrink = np.diag([1e-9, *[penalty] * (k - 1)])
     nearest = min(n, max(int(np.ceil(_SOUND * n)), k + 1))
     rng = np.random.default_rng(0)
     chosen = rng.permuted(np.tile(np.arange(n), (_STARTS, 1)), axis=1)[:, : min(k + 1, n)]
@@ -106,7 +97,7 @@ def trimmed_start(
     best = int(np.argmin((np.take_along_axis(error, chosen, axis=1) ** 2).sum(axis=1)))
     # The median of the nearest 70 % is the 35 % quantile of all: 0.454 standard deviations.
     spread = float(np.median(error[best][chosen[best]])) / 0.454
-    return np.asarray(error[best] <= max(within, 4 * spread))
+    return np.asarray(error[best] <= max(within, 4 * spread), dtype=np.float64)
 
 
 def conformal_sd(error: NDArray[Any]) -> float:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.arrays import BLOCK, StoredArray
 from naslib_ecnas.data.cache import cached, checksum_of, up_to_date
 from naslib_ecnas.data.table import SUFFIX as TABLE_SUFFIX
-from naslib_ecnas.data.table import Columns, Table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import (
     ClosedTableError,
     ConfigError,
@@ -29,14 +29,12 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 from naslib_ecnas.files import expanded, is_file, read_bytes
-from naslib_ecnas.progress import Progress, listener, silent
+from naslib_ecnas.progress import listener
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import EMBEDDED, SUFFIX, TARGETS, VERSION, checked_scaling, shipped
+from naslib_ecnas.surrogate import EMBEDDED, SUFFIX, TARGETS, VERSION, checked_settings, shipped
 
 if TYPE_CHECKING:
-    from naslib_ecnas.surrogate.modelled import Modelled
-
-MODELS = ("ours", "paper")
+    from naslib_ecnas.surrogate.modelled import Models
 
 
 @dataclass(frozen=True)
@@ -71,18 +69,12 @@ class Choice:
             "weights": [[len(content), crc32(content)] for content in weights],
         }
 
-    def modelled(self) -> Modelled:
+    def models(self) -> Models:
         """The models, read from their files."""
-        from naslib_ecnas.surrogate.modelled import modelled
+        from naslib_ecnas.surrogate.modelled import Models
 
         device = self.calibration or self.device or None
-        return modelled(
-            self.full_name,
-            EMBEDDED[self.name],
-            device=device,
-            scaling=self.scaling,
-            model=self.model,
-        )
+        return Models.shipped(device, scaling=self.scaling, model=self.model)
 
 
 def chosen(
@@ -104,10 +96,7 @@ def chosen(
         ConfigError: a setting is not possible.
         UnknownTableError: the device is a file that does not exist.
     """
-    model = "ours" if model is None else model
-    if model not in MODELS:
-        raise ConfigError(f"model must be {' or '.join(MODELS)}", value=model)
-    scaling = checked_scaling(model, scaling, device)
+    model, scaling = checked_settings(model, scaling, device)
     return Choice(name, *_device(device), scaling, model)
 
 
@@ -131,26 +120,20 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
     return ("" if name == DEVICE else name), None
 
 
-def embedded(choice: Choice, *, afresh: bool = False, progress: Progress | None = None) -> Path:
+def embedded(choice: Choice, *, afresh: bool = False) -> Path:
     """Path of the whole table in the cache; it is predicted unless an up-to-date one is there.
 
     Args:
         choice: which table.
         afresh: predict anew in any case, such as when the file was damaged.
-        progress: shows how many cells are predicted.
 
     Raises:
         FormatError: the device's file holds no calibration.
         StorageError: the cache cannot be written.
     """
-    report = progress or silent
-
-    def predict() -> Columns:
-        return choice.modelled().columns(report)
-
-    return cached(
-        choice.full_name, choice.key, predict, predicted=True, afresh=afresh, progress=report
-    )
+    name = choice.full_name
+    make = lambda: choice.models().columns(name, EMBEDDED[choice.name])  # noqa: E731
+    return cached(name, choice.key, make, predicted=True, afresh=afresh)
 
 
 def open_modelled(choice: Choice) -> Table:
@@ -163,12 +146,12 @@ def open_modelled(choice: Choice) -> Table:
     return ModelledTable(choice) if path is None else Table.open(path)
 
 
-class _Blocks:
+class _Values:
     """The values of a modelled table, predicted when they are asked for; its views share them."""
 
     def __init__(self, choice: Choice) -> None:
-        self.choice = choice
-        self.modelled = choice.modelled()
+        self.choice, self.models = choice, choice.models()
+        self.metrics = list(self.models.provenance)
         self.known: dict[int, NDArray[np.float32]] = {}
         self.file: Table | None = None
         self.has_cache = True
@@ -179,25 +162,22 @@ class _Blocks:
         found = self.known.get(number)
         if found is None:
             if self.closed:
-                raise ClosedTableError(f"the table {self.modelled.name} is closed")
-            end = min((number + 1) * BLOCK, len(Space(self.modelled.vertices)))
-            values = self.modelled.predict(np.arange(number * BLOCK, end))
+                raise ClosedTableError(f"the table {self.choice.full_name} is closed")
+            end = min((number + 1) * BLOCK, len(Space(EMBEDDED[self.choice.name])))
+            values = self.models.predict(np.arange(number * BLOCK, end))
             found = np.stack([each.T for each in values.values()], axis=-1)
             self.known[number] = found
         return found
 
-    def whole(self) -> Table | None:
-        """The table's file, put into the cache; None where that cannot be written, which is told
-        and not tried again."""
+    def put_into_cache(self) -> None:
+        """Use the table's file from now on; where none can be written, that is told once."""
         if self.file is None and self.has_cache and not self.closed:
             try:
-                self.file = Table.open(embedded(self.choice, progress=listener()))
+                self.file = Table.open(embedded(self.choice))
+                self.known.clear()
             except (StorageError, FetchError) as error:
                 self.has_cache = False
-                listener()(self.modelled.name, note=f"kept in memory, since {error}")
-                return None
-            self.known.clear()
-        return self.file
+                listener()(self.choice.full_name, note=f"kept in memory, since {error}")
 
 
 class ModelledTable(Table):
@@ -209,78 +189,60 @@ class ModelledTable(Table):
     """
 
     def __init__(self, choice: Choice) -> None:
-        self._blocks = _Blocks(choice)
-        about = self._blocks.modelled
-        self.path = Path(f"{about.name}{TABLE_SUFFIX}")
+        from naslib_ecnas.surrogate.models import BUDGETS
+
+        self._values = _Values(choice)
+        models, self.name = self._values.models, choice.full_name
+        self.path = Path(f"{self.name}{TABLE_SUFFIX}")
         self.opener = partial(open_modelled, choice)
-        self.name, self.space, self.budgets = about.name, Space(about.vertices), about.budgets
-        self.repeats, self.attributes = 1, about.attributes
+        self.space, self.budgets, self.repeats = Space(EMBEDDED[choice.name]), BUDGETS, 1
+        self.attributes = models.attributes
         self._rows, self._cells = None, len(self.space)
-        self._show({name: (name, 1.0) for name in about.provenance}, about.provenance)
+        self._show({name: (name, 1.0) for name in models.provenance}, models.provenance)
 
     def _arrays(self, names: Sequence[str]) -> list[StoredArray]:
-        every = list(self._blocks.modelled.provenance)
-        places = [every.index(name) for name in names]
-        self._places = None if places == list(range(len(every))) else places
-        self._view_of_file: Table | None = None
+        self._places = [self._values.metrics.index(name) for name in names]
         return []
 
-    def _file_view(self) -> Table | None:
-        """What this view shows, from the file, if the whole table was put into the cache."""
-        if self._view_of_file is None and self._blocks.file is not None:
-            self._view_of_file = self._blocks.file._view(self._sources, self.provenance)
-        return self._view_of_file
-
     def close(self) -> None:
-        self._blocks.closed = True
-        self._blocks.known.clear()
-        if self._blocks.file is not None:
-            self._blocks.file.close()
+        self._values.closed = True
+        self._values.known.clear()
+        if self._values.file is not None:
+            self._values.file.close()
 
     @property
     def closed(self) -> bool:
-        return self._blocks.closed
+        return self._values.closed
 
     @property
     def _content(self) -> str:
-        return checksum_of(self._blocks.choice.key)
+        return checksum_of(self._values.choice.key)
 
     def at_budget(self, name: str, budget: int) -> NDArray[np.float64]:
         self._source(name)  # raises where there is none
-        self._blocks.whole()
+        self._values.put_into_cache()
         return self.some(name, budget, np.arange(self._cells))
 
     def some(self, name: str, budget: int, positions: NDArray[np.integer]) -> NDArray[np.float64]:
         at, factor = self._source(name)
-        file = self._file_view()
-        if file is not None:
-            return file.some(name, budget, positions)
-        place = list(self._blocks.modelled.provenance).index(at)
+        values = self._values
+        if values.file is not None:
+            return values.file.some(at, budget, positions) * factor
+        place, out = values.metrics.index(at), np.empty((len(positions), 1))
         number, within = np.divmod(positions, BLOCK)
-        out = np.empty((len(positions), 1))
         for each in np.unique(number):
             here = number == each
-            out[here, 0] = self._blocks.block(int(each))[budget, within[here], place]
+            out[here, 0] = values.block(int(each))[budget, within[here], place]
         return out * factor
-
-    def value(self, name: str, position: int, budget: int, repeat: int) -> float:
-        self._source(name)
-        return self.record(position, budget, repeat)[self.metrics.index(name)]
 
     def record(self, position: int, budget: int, repeat: int) -> list[float]:
         number, within = divmod(position, BLOCK)
-        block = self._blocks.known.get(number)
-        if block is None:
-            file = self._file_view()
-            if file is not None:
-                return file.record(position, budget, repeat)
-            block = self._blocks.block(number)
-        found: list[float] = block[budget, within].tolist()
-        if self._places is not None:
-            found = [found[place] for place in self._places]
-        return self._scaled(found)
+        if self._values.file is not None:
+            found = self._values.file.record(position, budget, 0)
+        else:
+            found = self._values.block(number)[budget, within].tolist()
+        return self._scaled([found[place] for place in self._places])
 
     def verify(self) -> None:
-        file = self._blocks.file
-        if file is not None:
-            file.verify()
+        if self._values.file is not None:
+            self._values.file.verify()

@@ -8,9 +8,8 @@ the perceptron of accuracies has learnt, and the rest is drawn for each cell by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -70,57 +69,6 @@ def _block(number: int) -> NDArray[np.int16]:
     return Likeness.shipped()(np.arange(number * BLOCK, end))
 
 
-class World:
-    """The fields of one world.
-
-    Args:
-        number: which world; equal numbers give equal fields on every machine.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self._likeness = Likeness.shipped()
-
-    def field(self, which: int, cells: int) -> Array:
-        """(cells,) values of a field, with mean 0 and variance 1, at the first rows."""
-        rng, smooth = np.random.default_rng([which, self.number]), self._likeness.smooth
-        direction = np.rint(rng.standard_normal(len(self._likeness.origin)) * 2**_BITS)
-        blocks = range(-(-cells // BLOCK))
-        along = np.concatenate([_block(number) @ direction for number in blocks])[:cells]
-        along *= np.sqrt(smooth) * 2.0 ** (-2 * _BITS)
-        along += np.sqrt(1 - smooth) * rng.standard_normal(cells)
-        return along
-
-    def moved(self, name: str, budget: int, known: Callable[[str, int], Array]) -> Array:
-        """(cells,) values of a metric in this world.
-
-        Args:
-            name: one of `MOVED`.
-            budget: position of the budget.
-            known: the table's (cells,) values of a metric at a budget, by its name and position.
-        """
-
-        def doubt(at: int) -> Array:
-            off, repeats = (known(f"{name}{part}_std", at) for part in ("", "_repeat"))
-            return np.sqrt(np.maximum(off**2 - repeats**2, 0))
-
-        mean, off = known(name, budget), doubt(budget)
-        cells = len(mean)
-        if name.endswith("accuracy"):
-            shared = self._likeness.shared
-            field = np.sqrt(shared) * self.field(_SHARED, cells)
-            field += np.sqrt(1 - shared) * self.field(_BUDGET + budget, cells)
-            return np.asarray(np.clip(mean + off * field, 0, 1))
-        relative = off / mean
-        if name == "training_time_s":
-            return np.asarray(mean * exp(relative * self.field(_TIME, cells)))
-        # What is more doubtful at a larger budget is the growth.
-        first = np.minimum(doubt(0) / known(name, 0), relative)
-        growth = np.sqrt(relative**2 - first**2)
-        change = first * self.field(_ENERGY, cells) + growth * self.field(_GROWTH, cells)
-        return np.asarray(mean * exp(change))
-
-
 class WorldTable(Table):
     """A modelled table in another world, with the interface of `Table`.
 
@@ -129,23 +77,17 @@ class WorldTable(Table):
 
     Args:
         base: the modelled table, not a view of it.
-        number: which world.
+        number: which world; equal numbers give equal values on every machine.
     """
 
     def __init__(self, base: Table, number: int) -> None:
         self.__dict__.update(vars(base))
-        self._base, self._world = base, World(number)
+        self._base, self._number = base, number
         self.name = f"{base.name}-world-{number}"
-        self.opener = partial(WorldTable.opened, base.opener, number)
         self._known: dict[tuple[str, int], Array] = {}
         about = f"one of many possible tables: world {number} of {base.name}"
         self.attributes = {**base.attributes, "world": str(number), "description": about}
         self._show({name: (name, 1.0) for name in base.metrics}, base.provenance)
-
-    @classmethod
-    def opened(cls, opener: Callable[[], Table], number: int) -> WorldTable:
-        """The table again, in another process."""
-        return cls(opener(), number)
 
     def _arrays(self, names: Any) -> list[StoredArray]:
         return []
@@ -159,34 +101,62 @@ class WorldTable(Table):
 
     @property
     def _content(self) -> str:
-        return f"{self._base.checksum}-world-{self._world.number}"
+        return f"{self._base.checksum}-world-{self._number}"
 
     def at_budget(self, name: str, budget: int) -> Array:
         at, factor = self._source(name)
         return self._at(at, budget)[:, None] * factor
 
-    def value(self, name: str, position: int, budget: int, repeat: int) -> float:
-        at, factor = self._source(name)
-        return float(self._at(at, budget)[position] * factor)
-
     def record(self, position: int, budget: int, repeat: int) -> list[float]:
-        return [self.value(name, position, budget, repeat) for name in self.metrics]
+        sources = self._sources.values()
+        return [float(self._at(name, budget)[position] * factor) for name, factor in sources]
+
+    def verify(self) -> None:
+        self._base.verify()
+
+    # -- values of this world ----
+
+    def field(self, which: int) -> Array:
+        """(cells,) values of a field, with mean 0 and variance 1."""
+        rng = np.random.default_rng([which, self._number])
+        likeness, cells = Likeness.shipped(), len(self)
+        direction = np.rint(rng.standard_normal(len(likeness.origin)) * 2**_BITS)
+        blocks = range(-(-cells // BLOCK))
+        along = np.concatenate([_block(number) @ direction for number in blocks])[:cells]
+        along *= np.sqrt(likeness.smooth) * 2.0 ** (-2 * _BITS)
+        along += np.sqrt(1 - likeness.smooth) * rng.standard_normal(cells)
+        return along
 
     def _at(self, name: str, budget: int) -> Array:
         """(cells,) values of a metric of the base at one budget, kept."""
         if (name, budget) not in self._known:
             repeats = name.replace("_std", "_repeat_std")
             of_training = name.removesuffix("_std") in MOVED and repeats in self._base.metrics
-
-            def known(metric: str, at: int) -> Array:
-                return self._base.at_budget(metric, at)[:, 0]
-
-            if name in MOVED:
-                values = self._world.moved(name, budget, known)
-            else:
-                values = known(repeats if of_training else name, budget)
-            self._known[name, budget] = values
+            known = self._moved if name in MOVED else self._of_base
+            self._known[name, budget] = known(repeats if of_training else name, budget)
         return self._known[name, budget]
 
-    def verify(self) -> None:
-        self._base.verify()
+    def _of_base(self, name: str, budget: int) -> Array:
+        return self._base.at_budget(name, budget)[:, 0]
+
+    def _moved(self, name: str, budget: int) -> Array:
+        """(cells,) values of one of `MOVED`."""
+
+        def doubt(at: int) -> Array:
+            off, repeats = (self._of_base(f"{name}{part}_std", at) for part in ("", "_repeat"))
+            return np.sqrt(np.maximum(off**2 - repeats**2, 0))
+
+        mean, off = self._of_base(name, budget), doubt(budget)
+        if name.endswith("accuracy"):
+            shared = Likeness.shipped().shared
+            field = np.sqrt(shared) * self.field(_SHARED)
+            field += np.sqrt(1 - shared) * self.field(_BUDGET + budget)
+            return np.asarray(np.clip(mean + off * field, 0, 1))
+        relative = off / mean
+        if name == "training_time_s":
+            return np.asarray(mean * exp(relative * self.field(_TIME)))
+        # What is more doubtful at a larger budget is the growth.
+        first = np.minimum(doubt(0) / self._of_base(name, 0), relative)
+        growth = np.sqrt(relative**2 - first**2)
+        change = first * self.field(_ENERGY) + growth * self.field(_GROWTH)
+        return np.asarray(mean * exp(change))

@@ -11,8 +11,8 @@ from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
-    from naslib_ecnas.training.cifar10 import read_cifar10 as read_cifar10
     from naslib_ecnas.training.data import Cifar10 as Cifar10
+    from naslib_ecnas.training.data import read_cifar10 as read_cifar10
     from naslib_ecnas.training.data import synthetic as synthetic
     from naslib_ecnas.training.device import check_device as check_device
     from naslib_ecnas.training.model import Network as Network
@@ -24,16 +24,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.training.record import TrainingRecord as TrainingRecord
     from naslib_ecnas.training.run import train as train
 
-__all__, _named = lazily(
-    __name__,
-    cifar10="read_cifar10",
-    data="Cifar10 synthetic",
-    device="check_device",
-    model="Network RMSProp build",
-    recipe="BUDGETS RECIPES Recipe",
-    record="TrainingRecord",
-    run="train",
-)
+__all__, _named = lazily(__name__)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,9 @@
-"""CIFAR-10 in NAS-Bench-101's splits, held as bytes, and the batches that a training takes of it.
+"""CIFAR-10 in NAS-Bench-101's splits, from its files, and the batches that a training takes of it.
+
+Krizhevsky 2009 publishes six files of 10,000 images, as pickles (`cifar-10-batches-py`) and as
+plain bytes (`cifar-10-batches-bin`: for each image its label and 3,072 pixels, the red plane, the
+green, the blue). `generate_cifar10_tfrecords.py` of google-research/nasbench makes six TFRecord
+files of the same images.
 
 Batches are made as in `cifar.py` of google-research/nasbench: four black pixels are added on every
 side, a square of the old size is cut out and mirrored at random; then the published means are
@@ -7,24 +12,37 @@ subtracted and the result is divided by the published deviations, so the border 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from naslib_ecnas.errors import ConfigError, FormatError, check_counts
-from naslib_ecnas.training.record import CIFAR10, OTHER
+from naslib_ecnas.data.assemble import Source, opened
+from naslib_ecnas.data.tfrecord import LENGTH, VARINT, fields, read_frames, varint
+from naslib_ecnas.data.unpickle import unpickled
+from naslib_ecnas.errors import (
+    ConfigError,
+    FormatError,
+    TruncatedError,
+    UnknownTableError,
+    check_counts,
+)
+from naslib_ecnas.files import is_file
+from naslib_ecnas.training.record import CIFAR10, OTHER, SPLITS
 
-#: Images of a file, (n, 3, 32, 32) uint8, and their labels, (n,) int64.
-Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
-
-SIDE, _CHANNELS, _CLASSES = 32, 3, 10
+SIDE, _CHANNELS, CLASSES = 32, 3, 10
 PIXELS = _CHANNELS * SIDE * SIDE
+#: A file of n images, (n, 3073) uint8, as in CIFAR-10's binary version: of each its label, and then
+#: its pixels, the red plane, the green, the blue.
+Lines = NDArray[np.uint8]
 #: Of the published files.
 IMAGES_PER_FILE, _FILES = 10_000, 6
 #: Of red, green and blue over the training images, in 0 to 255 (`cifar.py`).
@@ -80,7 +98,7 @@ class Cifar10:
     name: str
     """`CIFAR10` if the files' digests are the published ones, `OTHER` or `"synthetic"`."""
     sha256: str
-    """Checksum of the files' `digest`s, in hexadecimal and one after the other."""
+    """Checksum of the files' checksums, in hexadecimal and one after the other."""
 
     @property
     def train_first(self) -> Split:
@@ -90,41 +108,32 @@ class Cifar10:
 
     def to(self, device: torch.device | str, *, host: bool = False) -> Cifar10:
         """The same data on a device; with `host` the images stay in host memory."""
-        splits = ("train", "validation", "test")
-        return replace(self, **{s: getattr(self, s).to(device, host=host) for s in splits})
+        return replace(self, **{s: getattr(self, s).to(device, host=host) for s in SPLITS})
 
     @classmethod
-    def of(cls, files: list[Images], *, name: str | None = None) -> Cifar10:
+    def of(cls, files: list[Lines], *, name: str | None = None) -> Cifar10:
         """The splits of six files: training batches 1 to 5, test batch.
 
         Without a name their digests decide whether they are CIFAR-10's.
 
         Raises:
-            FormatError: not six files of one size, or a label outside 0 to 9.
+            FormatError: not six files of one size, or a label above 9.
         """
-        sizes = [len(labels) for _, labels in files]
+        sizes = [len(lines) for lines in files]
         if len(sizes) != _FILES or len(set(sizes)) != 1:
             raise FormatError("CIFAR-10 has six files with equally many images", value=sizes)
-        for ends in ((int(labels.min()), int(labels.max())) for _, labels in files):
-            if ends[0] < 0 or ends[1] >= _CLASSES:
-                raise FormatError("labels of CIFAR-10 are 0 to 9", value=ends)
-        digests = tuple(digest(*file) for file in files)
+        digests = tuple(sha256(lines.tobytes()).hexdigest() for lines in files)
         splits = []
         for part in (files[:4], files[4:5], files[5:]):
-            images, labels = (np.concatenate(arrays) for arrays in zip(*part, strict=True))
-            splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
-        train, validation, test = splits
+            lines = np.concatenate(part)
+            images, labels = lines[:, 1:].reshape(-1, _CHANNELS, SIDE, SIDE), lines[:, 0]
+            if (most := int(labels.max())) >= CLASSES:
+                raise FormatError("labels of CIFAR-10 are 0 to 9", value=most)
+            splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels).long()))
         whole = sha256("".join(digests).encode()).hexdigest()
         known = CIFAR10 if digests == DIGESTS else OTHER
+        train, validation, test = splits
         return cls(train, validation, test, name=name or known, sha256=whole)
-
-
-def digest(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
-    """SHA-256 of images and labels, 0 to 255, as a file of CIFAR-10's binary version holds them."""
-    lines = np.empty((len(labels), 1 + PIXELS), dtype=np.uint8)
-    lines[:, 0] = labels
-    lines[:, 1:] = images.reshape(-1, PIXELS)
-    return sha256(lines.tobytes()).hexdigest()
 
 
 def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:
@@ -138,14 +147,147 @@ def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:
     check_counts(images_per_file=images_per_file)
     check_counts(least=0, seed=seed)
     rng = np.random.default_rng(seed)
-    patterns = rng.uniform(64, 192, (_CLASSES, _CHANNELS, 4, 4)).repeat(8, axis=2).repeat(8, axis=3)
+    patterns = rng.uniform(64, 192, (CLASSES, _CHANNELS, 4, 4)).repeat(8, axis=2).repeat(8, axis=3)
     files = []
     for _ in range(_FILES):
-        labels = rng.integers(0, _CLASSES, images_per_file)
+        labels = rng.integers(0, CLASSES, images_per_file)
         noise = rng.normal(0, 32, (images_per_file, _CHANNELS, SIDE, SIDE))
-        images = np.clip(patterns[labels] + noise, 0, 255).astype(np.uint8)
-        files.append((images, labels.astype(np.int64)))
+        pixels = np.clip(patterns[labels] + noise, 0, 255).reshape(-1, PIXELS)
+        files.append(np.column_stack([labels, pixels]).astype(np.uint8))
     return Cifar10.of(files, name="synthetic")
+
+
+# -- the files ------------------------------------------------------------------------------
+
+
+def read_binary(path: str | PathLike[str]) -> Lines:
+    """One file of the binary version.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: it ends within an image, or is empty.
+    """
+    with opened(path, most=1 << 28) as file:
+        raw = file.read()
+    if not raw or len(raw) % (PIXELS + 1):
+        text = f"the file has {len(raw)} bytes, not a multiple of {PIXELS + 1}"
+        raise TruncatedError(text, path=path, offset=len(raw))
+    return np.frombuffer(raw, dtype=np.uint8).reshape(-1, PIXELS + 1)
+
+
+# -- TFRecord -------------------------------------------------------------------------------
+#
+# Every frame is a `tf.train.Example` (`example.proto`, `feature.proto` of TensorFlow): field 1 is
+# the features, whose field 1 is a map from a name (1) to a feature (2); a feature has bytes (1)
+# or integers (3), each as a list in field 1. `image` is 3,072 bytes, plane by plane, `label` an
+# integer.
+
+_BYTES, _INTEGERS = 1, 3
+
+
+def read_tfrecord(path: str | PathLike[str]) -> Lines:
+    """One TFRecord file, all checksums checked, without TensorFlow.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: it ends within a frame, or has no frame.
+        ChecksumError: a checksum does not match.
+        FormatError: a frame does not hold one image and its label.
+    """
+    lines = [_line(data, Source(path, offset)) for offset, data in read_frames(path)]
+    if not lines:
+        raise TruncatedError("the file has no image", path=path)
+    return np.frombuffer(b"".join(lines), dtype=np.uint8).reshape(-1, PIXELS + 1)
+
+
+def _line(data: bytes, source: Source) -> bytes:
+    """Label and image of one frame."""
+    features = _parts(data, source, 1, 1)
+
+    def values(name: bytes, kind: int) -> list[bytes]:
+        named = [feature for feature in features if _parts(feature, source, 1) == [name]]
+        return [value for each in named for value in _parts(each, source, 2, kind, 1)]
+
+    image, label = values(b"image", _BYTES), values(b"label", _INTEGERS)
+    if len(image) != 1 or len(image[0]) != PIXELS or len(label) != 1:
+        sizes = {"image bytes": [len(each) for each in image], "labels": len(label)}
+        raise source.fault(f"a frame has an image of {PIXELS} bytes and a label", value=sizes)
+    value, stop = varint(label[0], 0, len(label[0]), source)
+    if stop != len(label[0]) or value >= CLASSES:
+        raise source.fault("a frame has one label of 0 to 9", value=value)
+    return bytes([value]) + image[0]
+
+
+def _parts(data: bytes, source: Source, *path: int) -> list[bytes]:
+    """The values at a path of field numbers: bytes, messages, or varints, packed or not."""
+    found = [data]
+    for number in path:
+        found = [
+            part[field.start : field.stop]
+            for part in found
+            for field in fields(part, source=source)
+            if field.number == number and field.wire_type in (LENGTH, VARINT)
+        ]
+    return found
+
+
+def read_python(path: str | PathLike[str]) -> Lines:
+    """One file of the Python version. No code of the pickle can run.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        FormatError: it is not such a pickle, or it names anything but numpy's arrays.
+    """
+    numbers = unpickled(path, "cifar10")[0].numbers
+    labels = np.frombuffer(numbers["labels"], dtype=np.int64)
+    order: Literal["C", "F"] = "F" if any(numbers["fortran"]) else "C"
+    pixels = np.frombuffer(numbers["images"], dtype=np.uint8).reshape(-1, PIXELS, order=order)
+    return np.column_stack([labels.astype(np.uint8), pixels])
+
+
+_BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
+_RECORDS = (*(f"train_{i}" for i in range(1, 5)), "validation", "test")
+#: Of each version the folder that its archive unpacks to, its six files, and their reader.
+_VERSIONS: tuple[tuple[str, tuple[str, ...], Callable[[Path], Lines]], ...] = (
+    ("cifar-10-batches-py", _BATCHES, read_python),
+    ("cifar-10-batches-bin", tuple(f"{name}.bin" for name in _BATCHES), read_binary),
+    (".", tuple(f"{name}.tfrecords" for name in _RECORDS), read_tfrecord),
+)
+
+
+def read_cifar10(folder: str | PathLike[str], *, images_per_file: int = IMAGES_PER_FILE) -> Cifar10:
+    """CIFAR-10 in NAS-Bench-101's splits: batches 1 to 4, batch 5, test batch.
+
+    Whether the images are CIFAR-10's is told by their digests; if not, their name says so in every
+    record.
+
+    Args:
+        folder: the folder of the six files, or the folder that the archive was unpacked in; of
+            several versions the Python version is read, or else the binary version.
+        images_per_file: number of images in every file.
+
+    Raises:
+        UnknownTableError: the files are not there, or cannot be read.
+        FormatError: a file has another format or size, or a label outside 0 to 9.
+        TruncatedError, ChecksumError: a file is damaged.
+    """
+    for inner, names, read in _VERSIONS:
+        for place in (Path(folder), Path(folder, inner)):
+            paths = [place / name for name in names]
+            if not all(map(is_file, paths)):
+                continue
+            files = []
+            for path in paths:
+                files.append(read(path))
+                if (size := len(files[-1])) != images_per_file:
+                    raise FormatError(f"expected {images_per_file} images", path=path, value=size)
+            return Cifar10.of(files)
+    known = " or ".join(", ".join(names) for _, names, _ in _VERSIONS)
+    raise UnknownTableError(
+        f"CIFAR-10's six files are not in {folder} ({known})",
+        remedy="unpack cifar-10-python.tar.gz or cifar-10-binary.tar.gz of "
+        "https://www.cs.toronto.edu/~kriz/cifar.html there",
+    )
 
 
 # -- batches --------------------------------------------------------------------------------
@@ -224,22 +366,20 @@ def _drawn(
             squares = (rng.integers(0, top, n) for top in (2 * _PAD + 1, 2 * _PAD + 1, 2))
             draws = np.stack([rng.permutation(n), *squares])
             fresh = torch.from_numpy(draws.astype(np.int64))
-            pinned = fresh.pin_memory() if device.type == "cuda" else fresh
-            plan = torch.cat([plan, pinned.to(device, non_blocking=True)], dim=1)
+            plan = torch.cat([plan, _sent(fresh, device)], dim=1)
             order = torch.cat([order, fresh[0]])
         chosen, down, right, mirror = plan[:, :batch_size]
-        images = _sent(split.images, order[:batch_size], device) if host else split.images[chosen]
+        here = order[:batch_size]
+        images = _sent(split.images[here], device) if host else split.images[chosen]
         yield images, split.labels[chosen], down, right, mirror
         order, plan = order[batch_size:], plan[:, batch_size:]
 
 
-def _sent(images: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
-    """The chosen images of the host, copied to the device without waiting for it."""
-    shape = (len(chosen), *images.shape[1:])
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """Values of the host, copied to the device without waiting for it."""
     # torch reuses pinned memory only after the copy from it is done.
-    batch = torch.empty(shape, dtype=images.dtype, pin_memory=device.type == "cuda")
-    torch.index_select(images, 0, chosen, out=batch)
-    return batch.to(device, non_blocking=True)
+    values = values.pin_memory() if device.type == "cuda" else values
+    return values.to(device, non_blocking=True)
 
 
 def evaluation_batches(

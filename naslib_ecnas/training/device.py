@@ -13,6 +13,7 @@ import platform
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,8 @@ _ARITHMETIC: dict[str, tuple[str | bool, str | bool]] = {
 #: Settings that a training leaves as they are: they choose between kernels.
 _KERNELS = ("cudnn.benchmark", "cudnn.deterministic")
 
+#: An older name for the precision of matrix products.
+_MATMUL = "float32_matmul_precision"
 #: Variable of the environment that NVIDIA's libraries obey, and its value without and with TF32.
 _OVERRIDE, _OVERRIDES = "NVIDIA_TF32_OVERRIDE", ("0", "1")
 
@@ -120,8 +123,8 @@ def arithmetic() -> dict[str, str | bool | None]:
     found: dict[str, str | bool | None] = {}
     for name in (*_ARITHMETIC, *_KERNELS):
         with suppress(AttributeError):
-            found[name] = _read(name)
-    found["float32_matmul_precision"] = _matmul_precision()
+            found[name] = _read(partial(attrgetter(name), torch.backends))
+    found[_MATMUL] = _read(torch.get_float32_matmul_precision)
     found["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
     if _OVERRIDE in os.environ:
         found[_OVERRIDE] = os.environ[_OVERRIDE]
@@ -138,16 +141,13 @@ def arithmetic_of_training(*, tf32: bool) -> Iterator[None]:
                 _write(name, values[tf32])
         yield
     finally:
-        # The precision of all operators, the flags, then single operators where those do not
-        # suffice. A flag that contradicted an operator is cleared: that permits nothing new.
-        operators = [name for name in before if name.endswith(".fp32_precision")]
-        others = [name for name in _ARITHMETIC if name in before and name not in operators]
-        for name in sorted(others, key=lambda name: "." in name):
-            _restore(name, before[name] or False)
-        if before["float32_matmul_precision"] != _matmul_precision():
-            torch.set_float32_matmul_precision(str(before["float32_matmul_precision"] or "highest"))
-        for name in operators:
-            _restore(name, before[name])
+        # What torch refused to read is a flag that contradicted an operator: it is cleared, which
+        # permits nothing new.
+        for name in _ARITHMETIC:
+            if name in before:
+                _write(name, before[name] or False)
+        if before[_MATMUL] not in (None, _read(torch.get_float32_matmul_precision)):
+            torch.set_float32_matmul_precision(str(before[_MATMUL]))
 
 
 def arithmetic_departures(start: Arithmetic, end: Arithmetic, *, tf32: bool) -> list[str]:
@@ -163,37 +163,19 @@ def arithmetic_departures(start: Arithmetic, end: Arithmetic, *, tf32: bool) -> 
     return found
 
 
-def _read(name: str) -> str | bool | None:
-    """A setting of `torch.backends`; an AttributeError where this torch does not have it."""
-    with warnings.catch_warnings():
+def _read(setting: Callable[[], str | bool]) -> str | bool | None:
+    """A setting of torch; None where torch refuses to say."""
+    with warnings.catch_warnings(), suppress(RuntimeError):
         warnings.simplefilter("ignore")  # the old flags are deprecated
-        try:
-            value: str | bool = attrgetter(name)(torch.backends)
-        except RuntimeError:
-            return None
-    return value
+        return setting()
+    return None
 
 
 def _write(name: str, value: str | bool) -> None:
-    place, _, last = name.rpartition(".")
+    place, _, last = f"backends.{name}".rpartition(".")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        setattr(attrgetter(place)(torch.backends) if place else torch.backends, last, value)
-
-
-def _restore(name: str, value: str | bool | None) -> None:
-    if value is not None and _read(name) != value:
-        _write(name, value)
-
-
-def _matmul_precision() -> str | None:
-    """An older name for the precision of matrix products; None where torch refuses to read it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return str(torch.get_float32_matmul_precision())
-        except RuntimeError:
-            return None
+        setattr(attrgetter(place)(torch), last, value)
 
 
 # -- CUDA graphs ----------------------------------------------------------------------------

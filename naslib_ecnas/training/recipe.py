@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.errors import ConfigError, check_choice, check_counts, check_numbers
 
 #: Epochs of the benchmark's trainings.
 BUDGETS = (4, 12, 36, 108)
@@ -88,11 +88,9 @@ class Recipe:
     which every batch is copied. Accuracies and losses are the same, energies are not."""
 
     def __post_init__(self) -> None:
-        choices = {"name": tuple(_PUBLISHED), "images": IMAGES, "middle": MIDDLES}
-        for name, known in choices.items():
-            value = getattr(self, name)
-            if value not in known:
-                raise ConfigError(f"{name} of a recipe must be {' or '.join(known)}", value=value)
+        check_choice(tuple(_PUBLISHED), name=self.name)
+        check_choice(IMAGES, images=self.images)
+        check_choice(MIDDLES, middle=self.middle)
         check_counts("a recipe", least=2, batch_size=self.batch_size)  # one image has no variance
         for names, limits in _LIMITS.items():
             check_numbers("a recipe", **limits, **{n: getattr(self, n) for n in names.split()})

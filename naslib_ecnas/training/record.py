@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
+from naslib_ecnas.files import MaybeNaN
 from naslib_ecnas.training.recipe import Recipe
 
 #: Times and splits of the evaluations, in their order; `Recipe.middle` says when the middle is.
@@ -67,11 +66,6 @@ class Evaluation:
             raise ConfigError(_EVALUATED, value=(self.split, self.when))
         check_counts("an evaluation", images=self.images)
         check_counts("an evaluation", least=0, steps=self.steps)
-
-    @property
-    def latency_s(self) -> float:
-        """Seconds for one image, at the recipe's batch size."""
-        return self.window.seconds / self.images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +127,6 @@ class TrainingRecord:
             raise ConfigError("a training needs windows, segments and evaluations", value=sizes)
 
     @property
-    def diverged(self) -> bool:
-        """Whether a loss was not finite; the accuracies then mean nothing."""
-        return self.bad_steps > 0
-
-    @property
     def training_time_s(self) -> float:
         """Seconds of the training steps, without start-up and evaluations.
 
@@ -166,21 +155,3 @@ class TrainingRecord:
             if (found.split, found.when) == (split, when):
                 return found.accuracy
         raise ConfigError(_EVALUATED, value=(split, when))
-
-    def inference_energy_j(self, energy_j: Mapping[str, float]) -> dict[str, float]:
-        """Joules for one image of each evaluation, from joules of the meter's windows by name."""
-        images = {found.window.name: found.images for found in self.evaluations}
-        return {name: energy_j[name] / n for name, n in images.items() if name in energy_j}
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for JSON; a number that is not finite is null there."""
-        return dict(to_plain(self))
-
-    @classmethod
-    def from_json(cls, data: Any, *, path: str | None = None) -> TrainingRecord:
-        """The record of values that `to_json` gave; null becomes NaN.
-
-        Raises:
-            FormatError: a field is missing, unknown, or of another type.
-        """
-        return from_plain(cls, data, path=path)

@@ -6,12 +6,12 @@ import gc
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.energy.meter import Meter
+from naslib_ecnas.errors import ConfigError, as_int, check_counts, check_numbers
 from naslib_ecnas.files import atomic_write
-from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.progress import listener
 from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, training_batches
 from naslib_ecnas.training.device import (
     GraphedPass,
@@ -49,19 +50,12 @@ from naslib_ecnas.training.record import (
 # -- one training ---------------------------------------------------------------------------
 
 
-class MeterLike(Protocol):
-    """A meter whose windows nest and never raise because a sensor fails."""
-
-    def window(self, name: str) -> AbstractContextManager[Any]:
-        """Measure a block; the attribute `index` of the bound object, if any, is recorded."""
-
-
 @dataclass
 class Windows:
     """The windows of one training, timed here and measured by a meter if there is one."""
 
     device: torch.device
-    meter: MeterLike | None = None
+    meter: Meter | None = None
     made: dict[str, WindowId] = field(default_factory=dict)
     """By name, in the order of opening."""
 
@@ -70,13 +64,12 @@ class Windows:
         """A window; the device is idle at both edges."""
         self.made[name] = WindowId(name=name, index=None, seconds=math.nan)
         synchronise(self.device)
-        with nullcontext() if self.meter is None else self.meter.window(name) as handle:
+        with nullcontext() if self.meter is None else self.meter.window(name) as span:
             start = time.monotonic()
             yield
             synchronise(self.device)
             seconds = time.monotonic() - start
-        index = getattr(handle, "index", None)
-        index = index if type(index) is int else None
+        index = None if span is None else span.index
         self.made[name] = WindowId(name=name, index=index, seconds=seconds)
 
 
@@ -205,12 +198,11 @@ def train(
     recipe: Recipe,
     data: Cifar10,
     seed: int,
-    meter: MeterLike | None = None,
+    meter: Meter | None = None,
     device: torch.device | str = "cpu",
     steps: int | None = None,
     evaluate_images: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: Progress | None = None,
 ) -> TrainingRecord:
     """Train a cell's network and evaluate it at the start, in the middle and at the end.
 
@@ -220,8 +212,8 @@ def train(
     network and images to the device), `train-0` (the step at rate 0), `evaluate-start-<split>`,
     `train-1`, `evaluate-middle-<split>`, `train-2`, `evaluate-end-<split>` and, with `checkpoint`,
     `checkpoint`; a segment without steps has no window. Within a segment nothing waits for the
-    device. The same arguments give the same accuracies and losses on one CPU; on a GPU some kernels
-    add in varying order.
+    device, but each step is reported to `progress.listening`. The same arguments give the same
+    accuracies and losses on one CPU; on a GPU some kernels add in varying order.
 
     Args:
         cell: the cell.
@@ -235,22 +227,21 @@ def train(
             rate follows the budget's schedule all the same. All steps of the budget by default.
         evaluate_images: largest number of images of an evaluation.
         checkpoint: file for the weights, numpy's `.npz`.
-        progress: gets the number of submitted steps after each step.
 
     Raises:
         ConfigError: an argument is not possible.
         StorageError: the checkpoint cannot be written.
     """
     budget = recipe.steps(epochs, len(data.train))
-    made = budget if steps is None else steps
+    made = budget if steps is None else as_int(steps)
     # Impossible arguments are refused before anything is measured.
-    if type(made) is not int or not 1 <= made <= budget:
-        raise ConfigError(f"steps must be a whole number from 1 to {budget}", value=made)
+    if made is None or not 1 <= made <= budget:
+        raise ConfigError(f"steps must be a whole number from 1 to {budget}", value=steps)
     check_counts("a training", least=0, seed=seed)
     _evaluated(data, recipe.batch_size, evaluate_images)
     check_device(device, cuda_graphs=recipe.cuda_graphs)
     windows = Windows(torch.device(device), meter)
-    report = partial(progress or silent, f"training row {cell.row}", total=made, unit="steps")
+    report = partial(listener(), f"training row {cell.row}", total=made, unit="steps")
     segments, evaluations = [], []
     with arithmetic_of_training(tf32=recipe.tf32), windows.open("total"):
         first_read = arithmetic()
@@ -315,8 +306,7 @@ def warm_up(
     seconds: float,
     device: torch.device | str = "cpu",
     groups: int = 1,
-    meter: MeterLike | None = None,
-    progress: Progress | None = None,
+    meter: Meter | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Segment]:
     """Train a cell's network for some time and discard it, so that the next training runs warm.
@@ -331,7 +321,6 @@ def warm_up(
         seconds: how long to train; a group of steps that has begun is finished.
         groups: fewest groups of steps.
         meter: measures each group of steps, in windows called `warm-up`.
-        progress: called after each step; an exception that it raises ends the warm-up.
         clock: seconds that only grow, which `seconds` is measured on.
 
     Returns:
@@ -343,7 +332,7 @@ def warm_up(
     check_numbers(least=0, seconds=seconds)
     budget = recipe.steps(epochs, len(data.train))
     check_device(device, cuda_graphs=recipe.cuda_graphs)
-    report = partial(progress or silent, "warm-up", unit="steps")
+    report = partial(listener(), "warm-up", unit="steps")
     until = clock() + seconds
     made: list[Segment] = []
     steps, group = 0, 1

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from naslib_ecnas.adapters import naslib_metrics, naslib_patches, naslib_space
@@ -47,20 +46,6 @@ def measured(measured_cache: Path) -> Iterator[Benchmark]:
 
 
 @pytest.fixture
-def made_table(tmp_path: Path, table_file: Callable[..., Path]) -> Callable[..., Path]:
-    """Writes a synthetic table of some cells; `values` have shape (cells, budgets)."""
-
-    def make(
-        vertices: int, rows: Any, budgets: tuple[int, ...] = (108,), **values: np.ndarray
-    ) -> Path:
-        held = {name: value[:, :, None] for name, value in values.items()}
-        about = {"name": "made", "vertices": vertices, "rows": rows, "budgets": budgets}
-        return table_file(tmp_path / "made.ecnas", held, **about)
-
-    return make
-
-
-@pytest.fixture
 def metric(naslib: Any) -> Any:
     """NASLib's enumeration of metrics, with ours."""
     return naslib_metrics.extend()
@@ -79,7 +64,7 @@ def search(api: dict[str, Any], tmp_path: Path) -> Callable[..., Any]:
     from fvcore.common.config import CfgNode
 
     optimizers = naslib_patches.require("naslib.optimizers")
-    own_trainer = naslib_patches.require("naslib.defaults.trainer").Trainer
+    trainer = naslib_patches.require("naslib.defaults.trainer").Trainer
 
     def run(
         name: str,
@@ -88,11 +73,6 @@ def search(api: dict[str, Any], tmp_path: Path) -> Callable[..., Any]:
         seed: int = 0,
         epochs: int = 60,
         fidelity: int = -1,
-        objective: Any = None,
-        trainer: Any = own_trainer,
-        lightweight: bool = True,
-        only_make: bool = False,
-        **more: Any,
     ) -> tuple[Any, Any]:
         folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
         for part in ("search", "eval"):
@@ -103,11 +83,9 @@ def search(api: dict[str, Any], tmp_path: Path) -> Callable[..., Any]:
         made = getattr(optimizers, name)(config)
         if metric is not None:
             made.performance_metric = metric
-        space = naslib_space.EcnasSearchSpace(objective=objective)
-        made.adapt_search_space(space, dataset_api=api)
-        runs = trainer(made, config, lightweight_output=lightweight, **more)
-        if not only_make:
-            runs.search()
+        made.adapt_search_space(naslib_space.EcnasSearchSpace(), dataset_api=api)
+        runs = trainer(made, config, lightweight_output=True)
+        runs.search()
         return made, runs
 
     return run

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
+import pickle
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,6 +120,51 @@ def test_other_points_are_refused() -> None:
         Choices(Space(4), [])
     with pytest.raises(UnknownCellError):
         Choices(Space(4), [91])
+
+
+@pytest.mark.parametrize("vertices", [2, 4, 7])
+def test_parameters_are_points_by_name(vertices: int) -> None:
+    space = Space(vertices)
+    choices = Choices(space, np.arange(0, len(space), max(1, len(space) // 50)))
+    for row in choices.rows.tolist():
+        params = choices.params(row)
+        assert list(params) == list(choices.names) == list(choices.categories)
+        assert choices.row(params) == row
+        assert choices.row(choices.params(row, np.random.default_rng(row))) == row
+        typed = {n: np.str_(v) if isinstance(v, str) else np.int8(v) for n, v in params.items()}
+        assert choices.row(typed) == row
+    travelled = pickle.loads(pickle.dumps(choices))  # noqa: S301 - our own
+    for copied in (travelled, copy.deepcopy(choices)):
+        assert copied.rows.tolist() == choices.rows.tolist()
+    assert len(pickle.dumps(Choices(space))) < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"edge_0_1": 2}, "edge_0_1 must be one of 0, 1"),
+        ({"edge_0_1": np.ones(2)}, "edge_0_1 must be one of 0, 1"),
+        ({"op_1": "conv"}, "op_1 must be one of 'conv3x3-bn-relu'"),
+        ({"op_3": "maxpool3x3"}, "but op_3 is unknown"),
+        ({"op_1": None}, "op_1 is missing"),
+    ],
+)
+def test_other_parameters_are_refused(change: dict[str, Any], message: str) -> None:
+    choices = Choices(Space(4))
+    params = choices.params(3) | change
+    with pytest.raises(ConfigError, match=message):
+        choices.row({name: value for name, value in params.items() if value is not None})
+
+
+def test_a_configuration_space_holds_the_parameters() -> None:
+    pytest.importorskip("ConfigSpace", reason="ConfigSpace is not installed")
+    choices = Choices(Space(5))
+    space = choices.configspace(seed=3)
+    configurations = space.sample_configuration(20)
+    assert configurations == choices.configspace(seed=3).sample_configuration(20)
+    for configuration in configurations:
+        point = [[c.index(configuration[n]) for n, c in choices.categories.items()]]
+        assert choices.row(configuration) == choices.decode(point)
 
 
 def test_examples() -> None:

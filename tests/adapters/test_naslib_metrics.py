@@ -6,7 +6,6 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +13,7 @@ import pytest
 from naslib_ecnas.adapters import naslib_metrics
 from naslib_ecnas.adapters.naslib_metrics import read
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ProvenanceError, UnknownMetricError
-from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.errors import UnknownMetricError
 
 
 def test_members_are_members(metric: Any) -> None:
@@ -36,22 +34,11 @@ def test_members_are_members(metric: Any) -> None:
 
 def test_units(metric: Any, measured: Benchmark) -> None:
     record = measured.query(1234)
-    assert read(record, "validation_accuracy", measured) == 100 * record.validation_accuracy
+    assert read(record, "validation_accuracy") == 100 * record.validation_accuracy
     for name in ("training_time_s", "energy_kwh", "parameters"):
-        assert read(record, name, measured) == record[name]
-    power = read(record, "average_power_w", measured)
+        assert read(record, name) == record[name]
+    power = read(record, "average_power_w")
     assert power == pytest.approx(record.total_energy_kwh * 3.6e6 / record.total_time_s)
-
-
-def test_power_of_different_trainings_is_refused() -> None:
-    energy = Provenance("scaled", device="Quadro RTX 6000")
-    bench: Any = SimpleNamespace(
-        metrics=("energy_kwh", "training_time_s"),
-        provenance={"energy_kwh": energy, "training_time_s": Provenance("measured", device="TPU")},
-    )
-    record: Any = {"energy_kwh": 1.0, "training_time_s": 1.0}
-    with pytest.raises(ProvenanceError, match="same trainings"):
-        read(record, "average_power_w", bench)
 
 
 def test_objectives_of_names_and_members(metric: Any) -> None:

@@ -15,7 +15,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import metric as metric_of
-from naslib_ecnas.search.scalarisation import RHO
+from naslib_ecnas.search.operators import RHO
 
 Search = Callable[..., Any]
 BOTH = ["validation_accuracy", "energy_kwh"]
@@ -118,7 +118,7 @@ def test_better_in_both_is_better(
         ({"metrics": []}, "must be a list"),
         ({"metrics": ["energy"]}, "such as energy_kwh"),
         ({"metrics": ["energy_kwh", 3]}, "a metric must be a name .*, got 3"),
-        ({"metrics": ["energy_kwh", "TRAIN_ENERGY"]}, "must be different"),
+        ({"metrics": ["energy_kwh", "TRAIN_ENERGY"]}, "different metrics"),
         ({"metrics": BOTH}, "one of objectives.weights"),
         ({"metrics": BOTH, "weights": [1, 0], "chebyshev": True}, "one of objectives.weights"),
         *(
@@ -142,7 +142,7 @@ def test_impossible_sections_are_refused(section: Any, says: str) -> None:
 
 
 def test_what_the_table_lacks_is_an_error(bench: Benchmark) -> None:
-    with pytest.raises(ConfigError, match="best value there"):
+    with pytest.raises(ConfigError, match="4v keeps the limits at 108 epochs"):
         scalar(bench, metrics=BOTH, limits={"energy_kwh": 1e-6})
     with pytest.raises(UnknownBudgetError, match="4, 12, 36, 108"):
         scalar(bench, metrics="energy_kwh", epochs=5)
@@ -199,14 +199,7 @@ def test_searches_for_accuracy_and_for_energy(
         assert least < np.quantile(kwh, 0.01)
 
 
-def test_a_space_with_an_objective_and_a_fidelity(search: Search, api: dict[str, Any]) -> None:
-    optimizer, trainer = search("RegularizedEvolution", objective="multiply_adds", epochs=30)
-    counts = api["ecnas"].values("multiply_adds")
-    best = optimizer.get_final_architecture()
-    assert counts[best.row] == min(counts[row] for row, _ in evaluated(optimizer))
-    # NASLib's report still is of accuracies.
-    accuracy = 100 * api["ecnas"].values("validation_accuracy")[best.row]
-    assert trainer.search_trajectory.valid_acc[-1] == accuracy
+def test_a_search_with_a_fidelity(search: Search, api: dict[str, Any]) -> None:
     before = api["ecnas"].spent.epochs
     optimizer, _ = search("RandomSearch", epochs=5, fidelity=4)
     assert len(optimizer.sampled_archs) == 5

@@ -32,7 +32,7 @@ def test_one_comparison_has_both(naslib: Any, modelled: None, tmp_path: Path) ->
     methods = ("naslib:re:population_size=5", "random")
     grid = Grid(methods, ("4v",), (0, 1), evaluations=12)
     units = compare(grid, tmp_path / "out")
-    runs = gather(tmp_path / "out", units, {}).runs
+    runs = gather(tmp_path / "out", units).runs
     assert {unit.method for unit in units} == set(methods)
     assert all(len(run.rows) == 12 for run in runs.values())
 

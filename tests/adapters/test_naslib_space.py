@@ -204,10 +204,10 @@ def test_mutants_differ(space: Any, api: dict[str, Any], sampling: str) -> None:
         assert parent.row == row
 
 
-def test_a_table_with_gaps_is_respected(space: Any, made_table: Any) -> None:
+def test_a_table_with_gaps_is_respected(space: Any, bench_of: Any) -> None:
     rows = [3, 50, 51, 700, 2000]
-    accuracy = np.full((len(rows), 1), 0.5)
-    table = made_table(5, rows, validation_accuracy=accuracy)
+    values = {"validation_accuracy": np.full((len(rows), 1, 1), 0.5)}
+    table = bench_of(values, vertices=5, rows=rows, budgets=(108,))
     for sampling in naslib_space.SAMPLING:
         api = naslib_space.dataset_api(table, sampling=sampling)
         for row in rows:

@@ -1,8 +1,10 @@
-"""Costs, hypervolume, contributions, knee and extremes against closed forms and brute force."""
+"""Costs, hypervolume, scales, distances, knee and extremes against closed forms and loops."""
 
 from __future__ import annotations
 
 import itertools
+import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,17 +13,22 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from naslib_ecnas.analysis import (
+    Scale,
     contributions,
     costs_of,
+    epsilon,
     extremes,
     hypervolume,
+    igd_plus,
     knee,
     nondominated,
-    normalised,
+    paper_hypervolume,
 )
 from naslib_ecnas.errors import ConfigError
 
 NAMES = ("energy_kwh", "validation_accuracy")
+THREE = ("energy_kwh", "validation_accuracy", "parameters")
+SEEDS = st.integers(0, 10**6)
 SIDE = 5
 GRID = st.integers(2, 3).flatmap(
     lambda m: st.integers(1, 10).flatmap(
@@ -30,16 +37,14 @@ GRID = st.integers(2, 3).flatmap(
 )
 
 
-def test_normalised_costs_run_from_the_ideal_to_the_reference() -> None:
-    values = np.array([[1.0, 0.9], [3.0, 0.1], [2.0, 0.5], [5.0, 0.9]])
-    before = values.copy()
-    out = normalised(values, NAMES, [1.0, 0.9], [3.0, 0.1])
-    np.testing.assert_allclose(out, [[0, 0], [1, 1], [0.5, 0.5], [2, 0]])
-    np.testing.assert_array_equal(values, before)
-    # An objective that is the same everywhere counts for nothing.
-    out = normalised([[2.0, 0.5], [np.nan, 0.7]], NAMES, [2.0, 0.7], [2.0, 0.5])
-    assert out[0].tolist() == [0.0, 1.0]
-    assert np.isnan(out[1, 0])
+def table(seed: int, names: tuple[str, ...] = NAMES, n: int = 120) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    columns = [rng.lognormal(-4, 1, n), rng.beta(5, 2, n), rng.lognormal(14, 1, n)]
+    return np.column_stack(columns[: len(names)])
+
+
+def front_of(values: np.ndarray, names: tuple[str, ...] = NAMES) -> np.ndarray:
+    return values[nondominated(costs_of(values, names))]
 
 
 # -- hypervolume ----
@@ -76,18 +81,156 @@ def test_order_and_some_points_change_nothing() -> None:
         hypervolume([[0.0, 0.0]], [1.0, 1.0, 1.0])
 
 
+# -- the scale of a table ----
+
+
+def test_closed_form() -> None:
+    # Normalised costs (0, 1/2), (1/2, 0), (1, 1): the first two dominate 3/4 of the square.
+    scale = Scale(NAMES, (0.0, 1.0), (2.0, 0.0), 0.75)
+    assert scale.hypervolume([[0.0, 0.5]]) == pytest.approx(0.5 / 0.75)
+    values = np.array([[1.0, 0.25], [4.0, np.nan]])
+    before = values.copy()
+    np.testing.assert_array_equal(scale.costs(values), [[0.5, 0.75], [2.0, np.nan]])
+    np.testing.assert_array_equal(values, before)
+    # An objective that is the same everywhere counts for nothing.
+    flat = Scale(NAMES, (2.0, 0.7), (2.0, 0.5), 1.0)
+    np.testing.assert_array_equal(flat.costs([[2.0, 0.5], [np.nan, 0.7]]), [[0, 1], [np.nan, 0]])
+
+
+def test_nadir_is_the_fronts_own_worst_and_a_tenth_of_its_range() -> None:
+    # The front is (1, .5), (2, .7), (3, .9); the rest of the table has no say.
+    front = [[1.0, 0.5], [2.0, 0.7], [3.0, 0.9]]
+    table = [*front, [50.0, 0.1], [4.0, 0.6], [np.nan, 1.0]]
+    scale = Scale.of(table, NAMES)
+    assert scale == Scale.of(front, NAMES)
+    assert scale.ideal == (1.0, 0.9)
+    # 3 + 0.1 (3 - 1) and 0.5 - 0.1 (0.9 - 0.5).
+    assert scale.reference == pytest.approx((3.2, 0.46), rel=1e-15)
+    # By hand, in steps of the stair: (.5-.46)(3.2-1) + (.7-.5)(3.2-2) + (.9-.7)(3.2-3).
+    assert scale.volume == pytest.approx((0.088 + 0.24 + 0.04) / (2.2 * 0.44), rel=1e-12)
+    # An extreme counts: (3.2-3)(.9-.46) of all.
+    assert scale.hypervolume([[3.0, 0.9]]) == pytest.approx(0.088 / 0.368, rel=1e-12)
+    assert scale.hypervolume([[4.0, 0.9], [3.0, 0.4]]) == 0.0
+
+
+def test_nadir_of_a_front_equal_in_an_objective_is_the_worst_of_the_table() -> None:
+    # One cell is best in both: without the table's worst every other cell would have volume 1.
+    values = [[1.0, 0.9], [2.0, 0.5], [3.0, 0.7]]
+    scale = Scale.of(values, NAMES)
+    assert scale.reference == (3.0, 0.5)
+    assert scale.hypervolume([[2.0, 0.7]]) == pytest.approx(0.5 * 0.5)
+
+
+@given(SEEDS)
+def test_more_cells_are_never_worse_and_none_beat_the_front(seed: int) -> None:
+    values = table(seed, n=300)
+    scale = Scale.of(values, NAMES)
+    rng = np.random.default_rng(seed)
+    part = values[rng.random(len(values)) < 0.1]
+    before = part.copy()
+    share = scale.hypervolume(part)
+    front = front_of(values)
+    assert scale.hypervolume(values) == scale.hypervolume(rng.permutation(front)) == 1.0
+    assert 0 <= share <= scale.hypervolume(np.vstack([part, values[:5]])) <= 1.0
+    worse = np.column_stack([part[:, 0] * 1.1, part[:, 1] * 0.9])
+    padded = np.vstack([worse, part, part, [[np.nan, 1.0]]])
+    assert scale.hypervolume(padded) == pytest.approx(share, rel=1e-12)
+    np.testing.assert_array_equal(part, before)
+
+
+def test_special_tables() -> None:
+    values = np.vstack([table(1), [[np.nan, 1.0], [0.0, np.nan]]])
+    assert Scale.of(values, NAMES) == Scale.of(table(1), NAMES)
+    last_bits = Scale.of([[1.0, 0.5], [1.0 + 2**-52, 0.5 + 2**-53]], NAMES)
+    assert math.isnan(last_bits.hypervolume([[1.0, 0.5]]))
+    assert Scale.of([[1.0, 0.1]], NAMES).hypervolume([[1.0, 0.1]]) == 1.0
+    with pytest.raises(ConfigError, match="no cell has a value"):
+        Scale.of([[np.nan, 1.0]], NAMES)
+
+
+def test_the_order_of_points_changes_no_digit() -> None:
+    rng = np.random.default_rng(0)
+    names = (*NAMES, "training_time_s")
+    values = rng.random((40, 3)) + 0.1
+    scale = Scale.of(values, names)
+    orders = [rng.permutation(40) for _ in range(20)]
+    assert {scale.hypervolume(values[order]) for order in orders} == {1.0}
+    part = values[:15]
+    assert len({scale.hypervolume(part[rng.permutation(15)]) for _ in range(20)}) == 1
+
+
+def test_front_of_the_official_5v_table(reference: object) -> None:
+    """The knee that the paper's rule gives, from an independent reading of the raw runs."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    raw = parquet.read_table(f"{reference}/measured_5v_4epochs_rtx6000.parquet").to_pydict()
+    values = np.column_stack([raw["final_energy_kwh"], raw["final_validation_accuracy"]])
+    assert Scale.of(values, NAMES).ideal == pytest.approx((0.005077, 0.770132), rel=1e-6)
+    assert nondominated(costs_of(values, NAMES)).sum() == 13
+
+
+# -- distance from the true front ----
+
+
+@given(SEEDS, st.sampled_from([NAMES, THREE]))
+def test_equal_loops_over_all_pairs(seed: int, names: tuple[str, ...]) -> None:
+    values = table(seed, names)
+    front = front_of(values, names)
+    scale = Scale.of(values, names)
+    some = values[:7]
+    distances, shifts = [], []
+    for target in scale.costs(front):
+        gaps = [point - target for point in scale.costs(some)]
+        distances.append(min(math.sqrt(sum(max(g, 0.0) ** 2 for g in gap)) for gap in gaps))
+        shifts.append(min(max(gap) for gap in gaps))
+    assert igd_plus(some, front, scale) == pytest.approx(sum(distances) / len(front), abs=1e-12)
+    assert epsilon(some, front, scale) == pytest.approx(max(shifts), abs=1e-12)
+
+
+@given(SEEDS)
+def test_the_front_is_at_no_distance_and_what_adds_nothing_changes_nothing(seed: int) -> None:
+    values = table(seed)
+    scale, front, some = Scale.of(values, NAMES), front_of(values), values[:6]
+    worse = np.column_stack([some[:, 0] * 1.2, some[:, 1] * 0.8])
+    padded = np.vstack([worse, some, some[::-1], [[np.nan, 1.0], [0.0, np.nan]]])
+    before = padded.copy()
+    for whole in (front, values, np.vstack([front, front, [[np.nan, 0.5]]])):
+        assert igd_plus(whole, front, scale) == epsilon(whole, front, scale) == 0.0
+        assert igd_plus(padded, whole, scale) == pytest.approx(igd_plus(some, front, scale))
+        assert epsilon(padded, whole, scale) == epsilon(some, front, scale)
+    np.testing.assert_array_equal(padded, before)
+
+
+def test_better_sets_empty_ones_and_impossible_arguments() -> None:
+    # A cell that beats the whole front: less than nothing is missing.
+    wide = Scale(NAMES, (1.0, 0.8), (5.0, 0.4), 1.0)
+    assert epsilon([[1.0, 1.0]], [[2.0, 0.6]], wide) == pytest.approx(-0.25)
+    front = [[1.0, 0.6], [3.0, 0.8]]
+    scale = Scale.of(front, NAMES)
+    nothing: list[Any] = [np.empty((0, 2)), [[np.nan, 0.5]]]
+    for none in nothing:
+        assert igd_plus(none, front, scale) == epsilon(none, front, scale) == math.inf
+        for indicator in (igd_plus, epsilon):
+            with pytest.raises(ConfigError, match="true front has no point"):
+                indicator(front, none, scale)
+
+
+def test_the_papers_hypervolume() -> None:
+    # Rows r_1 of table 1 and the legend of figure 5 in the EC-NAS paper.
+    printed = {(0.91, 0.27): 1.41e6, (0.94, 0.41): 1.44e6, (0.92, 0.25): 1.42e6}
+    for (accuracy, energy_kwh), wanted in (printed | {(0.94, 0.62): 1.44e6}).items():
+        front = [[energy_kwh, accuracy], [0.01, 0.52]]
+        assert paper_hypervolume(front) == pytest.approx(wanted, abs=0.005e6)
+    # 1.44 times (1e6 - 1000 Wh).
+    assert paper_hypervolume([[1.0, 0.94]]) == pytest.approx(1.44 * 999_000)
+    assert paper_hypervolume([[np.nan, 0.9]]) == 0.0
+
+
 # -- knee and extremes ----
 
 
-def front(seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    values = np.column_stack([rng.lognormal(-4, 1, 80), rng.beta(5, 2, 80)])
-    return values[nondominated(costs_of(values, NAMES))]
-
-
-@given(st.integers(0, 10**6))
+@given(SEEDS)
 def test_knee_and_extremes_by_hand(seed: int) -> None:
-    values = front(seed)
+    values = front_of(table(seed, n=80))
     energy, accuracy = values.T
     spans = max(np.ptp(energy), 1e-300), max(np.ptp(accuracy), 1e-300)
     sums = (energy - energy.min()) / spans[0] + (accuracy.max() - accuracy) / spans[1]

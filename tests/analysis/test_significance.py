@@ -1,4 +1,4 @@
-"""Scores over tables: ranks and tests against scipy, libraries and hand calculation."""
+"""Tests against scipy, other libraries and every arrangement; what few values can show."""
 
 from __future__ import annotations
 
@@ -9,141 +9,107 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from naslib_ecnas.analysis import (
-    RunScores,
     critical_difference,
-    friedman,
+    detectable,
     groups,
     holm,
-    mean_ranks,
-    pairwise,
     practical,
+    rank_sum_test,
+    signed_rank_test,
 )
+from naslib_ecnas.analysis.significance import smallest_rank_sum_p, smallest_signed_rank_p
 from naslib_ecnas.errors import ConfigError
 
 # Few levels, so that ties are common.
-TABLES = st.integers(2, 5).flatmap(
-    lambda m: st.integers(1, 8).flatmap(
-        lambda b: arrays(np.float64, (b, m), elements=st.sampled_from([0.0, 0.5, 0.75, 1.0]))
-    )
-)
+VALUES = st.lists(st.sampled_from([0.0, 0.5, 0.75, 1.0]), min_size=1, max_size=5)
 
 
-def paired(table: object, *, maximise: bool = True) -> RunScores:
-    """One run of each method, a column, on each table, a row."""
-    columns = np.asarray(table, dtype=float).T
-    runs = {
-        n: {str(t): [x] for t, x in enumerate(c)} for n, c in zip("abcdef", columns, strict=False)
-    }
-    return RunScores.of(runs, maximise=maximise)
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (10, 10), (2, 9), (30, 12), (60, 60)])
+def test_rank_sums_without_ties_are_scipys(n: int, m: int) -> None:
+    rng = np.random.default_rng(n)
+    for _ in range(5):
+        a, b = rng.normal(0.4, 1, n), rng.normal(0, 1, m)
+        theirs = stats.mannwhitneyu(a, b, method="exact" if n + m <= 100 else "asymptotic")
+        assert tuple(rank_sum_test(a, b)) == pytest.approx(tuple(theirs), rel=1e-9)
 
 
-def draw(seed: int, blocks: int = 12, methods: int = 4) -> np.ndarray:
-    """Synthetic scores in which later methods are a little better."""
-    rng = np.random.default_rng(seed)
-    return rng.random((blocks, methods)) + 0.2 * np.arange(methods)
-
-
-@given(TABLES, st.booleans())
-def test_ranks_equal_positions_in_a_sorted_list(table: np.ndarray, maximise: bool) -> None:
-    means = mean_ranks(paired(table, maximise=maximise))
-    assert list(means.values()) == sorted(means.values())
-    for name, column in zip("abcdef", table.T, strict=False):
-        ranks = []
-        for score, row in zip(column, table.tolist(), strict=True):
-            ordered = enumerate(sorted(row, reverse=maximise), start=1)
-            ranks.append(np.mean([place for place, other in ordered if other == score]))
-        assert means[name] == pytest.approx(np.mean(ranks))
-
-
-# -- tests ----
-
-
-def test_friedman_by_hand() -> None:
-    # Rank sums 3, 6, 9 of 3 blocks: 12 / (3 * 3 * 4) * (9 + 36 + 81) - 3 * 3 * 4 = 6.
-    found = friedman(paired([[0.9, 0.8, 0.7]] * 3))
-    # Chi-squared with two degrees of freedom: exp(-6 / 2).
-    assert (found.statistic, found.p_value) == pytest.approx((6.0, np.exp(-3.0)))
-    found = friedman(paired(np.repeat([[0.1], [0.9]], 3, axis=1)))
-    assert (found.statistic, found.p_value) == (0.0, 1.0)
-    with pytest.raises(ConfigError, match="three or more"):
-        friedman(paired(draw(0, methods=2)))
-
-
-@pytest.mark.parametrize("maximise", [True, False])
-def test_friedman_is_scipys_whatever_the_direction(maximise: bool) -> None:
-    for seed in range(5):
-        table = np.round(draw(seed), 1)  # with ties
-        theirs = stats.friedmanchisquare(*table.T)
-        found = friedman(paired(table, maximise=maximise))
-        assert (found.statistic, found.p_value) == pytest.approx(tuple(theirs))
-
-
-def test_wilcoxon_is_scipys() -> None:
-    table = draw(0, blocks=15)
-    found = pairwise(paired(table))
-    assert [(c.table, c.a, c.b) for c in found] == [
-        ("", *pair) for pair in itertools.combinations("abcd", 2)
+@given(VALUES, VALUES)
+def test_rank_sums_with_ties_by_every_arrangement(a: list[float], b: list[float]) -> None:
+    ranks = stats.rankdata([*a, *b])
+    mean = ranks.mean() * len(a)
+    sums = [
+        sum(ranks[i] for i in chosen)
+        for chosen in itertools.combinations(range(len(ranks)), len(a))
     ]
-    for c in found:
-        a, b = table[:, "abcd".index(c.a)], table[:, "abcd".index(c.b)]
-        assert c.p_value == pytest.approx(stats.wilcoxon(a, b).pvalue)
-        assert c.difference == pytest.approx(np.median(a - b))
-        # The sign test: the fourth of 15 from either end (binomial, 95 %).
-        assert (c.lower, c.upper) == tuple(np.sort(a - b)[[3, 11]])
-        assert (c.runs_a, c.runs_b) == (15, 15)
-        assert c.smallest_p == pytest.approx(6 * 2 / 2**15)
-    np.testing.assert_allclose([c.p_holm for c in found], holm([c.p_value for c in found]))
+    off = abs(ranks[: len(a)].sum() - mean) - 1e-9
+    expected = np.mean([abs(one - mean) >= off for one in sums])
+    found = rank_sum_test(a, b)
+    assert found.p_value == pytest.approx(expected)
+    assert found.p_value == pytest.approx(rank_sum_test(b, a).p_value)
+    assert found.statistic == sum((x > y) + (x == y) / 2 for x in a for y in b)
 
 
-def test_a_method_that_always_wins() -> None:
-    (found,) = pairwise(paired([[0.01 * i, 0.5 + 0.02 * i] for i in range(10)]))
-    # Two of 2^10 changes of sign are as one-sided.
-    assert (found.p_value, found.a12) == (pytest.approx(2 / 1024), 0.0)
-    assert found.lower <= found.difference <= found.upper < 0
-    (few,) = pairwise(paired([[0.1, 0.2]] * 5))
-    assert (few.lower, few.upper) == (-math.inf, math.inf)
+@given(VALUES)
+def test_signed_ranks_by_every_change_of_sign(values: list[float]) -> None:
+    gaps = np.array([x - 0.5 for x in values])  # with ties and zeros
+    gaps = gaps[gaps != 0]
+    ranks = stats.rankdata(np.abs(gaps))
+    sums = [np.dot(s, ranks) for s in itertools.product((0, 1), repeat=len(gaps))]
+    off = abs(ranks[gaps > 0].sum() - ranks.sum() / 2) - 1e-9
+    expected = np.mean([abs(one - ranks.sum() / 2) >= off for one in sums])
+    found = signed_rank_test([x - 0.5 for x in values])
+    assert found.p_value == pytest.approx(expected)
+    assert found.statistic == min(ranks[gaps > 0].sum(), ranks[gaps < 0].sum())
+
+
+@pytest.mark.parametrize("n", [5, 40, 150])
+def test_signed_ranks_are_scipys(n: int) -> None:
+    gaps = np.random.default_rng(n).normal(0.2, 1, n)
+    theirs = stats.wilcoxon(gaps, method="exact" if n <= 100 else "asymptotic")
+    assert tuple(signed_rank_test(gaps)) == pytest.approx((theirs.statistic, theirs.pvalue))
 
 
 @pytest.mark.filterwarnings("error")
-def test_equal_methods_do_not_differ() -> None:
-    (found,) = pairwise(paired([[0.3, 0.3], [0.7, 0.7], [0.2, 0.2]] * 2))
-    assert (found.p_value, found.p_holm, found.a12) == (1.0, 1.0, 0.5)
-    assert (found.difference, found.lower, found.upper) == (0.0, 0.0, 0.0)
+def test_equal_values_do_not_differ() -> None:
+    assert tuple(rank_sum_test([0.5] * 3, [0.5] * 4)) == (6.0, 1.0)
+    assert tuple(signed_rank_test([0.0, 0.0])) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize(("maximise", "share"), [(True, 2.5 / 4), (False, 1.5 / 4)])
-def test_shares_of_tables_by_hand(maximise: bool, share: float) -> None:
-    table = [[0.9, 0.1], [0.9, 0.1], [0.5, 0.5], [0.1, 0.9]]
-    assert pairwise(paired(table, maximise=maximise))[0].a12 == share
+def test_holm_by_hand() -> None:
+    # Sorted .005, .01, .03, .04: times 4, 3, 2, 1 is .02, .03, .06, .04, which must not fall.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
 
 
-def test_against_one_method_costs_fewer_corrections() -> None:
-    scores = paired(draw(1, blocks=20))
-    found = pairwise(scores, against="b")
-    assert [(c.a, c.b) for c in found] == [("a", "b"), ("c", "b"), ("d", "b")]
-    everyone = {(c.a, c.b): c for c in pairwise(scores)}
-    assert found[1].p_value == everyone["b", "c"].p_value
-    assert found[1].p_holm <= everyone["b", "c"].p_holm
-    assert found[1].a12 == pytest.approx(1 - everyone["b", "c"].a12)
+# -- what few values can show ----
 
 
-def test_tables_are_what_is_paired() -> None:
-    runs = {
-        "a": {"4v": [0.1, 0.5, 0.6, 0.9], "5v": [0.2], "7v": [1.0]},
-        "b": {"5v": [0.3], "4v": [0.4, 0.4]},
-    }
-    means = RunScores.of(runs, maximise=True).means()
-    np.testing.assert_allclose([means["a"], means["b"]], [[0.55, 0.2], [0.4, 0.3]])
-    for wrong in ({"a": {"4v": [1]}, "b": {"5v": [1]}}, {"a": {"4v": [1]}}):
-        with pytest.raises(ConfigError, match="needs two methods and a table"):
-            pairwise(RunScores.of(wrong, maximise=True))
+def test_the_smallest_p_is_that_of_a_method_that_always_wins() -> None:
+    for n, m in ((1, 1), (3, 3), (4, 9), (10, 10)):
+        smallest = smallest_rank_sum_p(n, m)
+        assert rank_sum_test(np.arange(n), n + np.arange(m)).p_value == pytest.approx(smallest)
+    for blocks in (1, 2, 6, 10):
+        smallest = smallest_signed_rank_p(blocks)
+        assert signed_rank_test(1.0 + np.arange(blocks)).p_value == pytest.approx(smallest)
 
 
-# -- critical differences ----
+def test_the_detectable_effect_is_found_by_scipys_test_with_the_stated_power() -> None:
+    effect, rng = detectable(8, 6, comparisons=3, power=0.7), np.random.default_rng(5)
+    a = rng.normal(math.sqrt(2) * stats.norm.ppf(effect), 1, (2000, 8))
+    b = rng.normal(0, 1, (2000, 6))
+    found = stats.mannwhitneyu(a, b, axis=1, method="exact").pvalue <= 0.05 / 3
+    assert found.mean() == pytest.approx(0.7, abs=0.035)
+    assert detectable(30) < detectable(10) < detectable(10, comparisons=28)
+    assert math.isnan(detectable(5, comparisons=28))
+    with pytest.raises(ConfigError, match="up to 100 runs"):
+        detectable(80)
+
+
+# -- critical differences of mean ranks ----
 
 
 def test_critical_differences_are_demsars() -> None:
@@ -152,16 +118,6 @@ def test_critical_differences_are_demsars() -> None:
         for alpha, q in ((0.05, q05), (0.1, q10)):
             expected = q * np.sqrt(methods * (methods + 1) / (6 * 14))
             assert critical_difference(methods, 14, alpha=alpha) == pytest.approx(expected, 1e-3)
-
-
-def test_critical_differences_are_those_of_scikit_posthocs() -> None:
-    theirs = pytest.importorskip("scikit_posthocs", reason="scikit-posthocs is not installed")
-    table = draw(2, blocks=14)
-    p_values = np.asarray(theirs.posthoc_nemenyi_friedman(table))
-    ranks = mean_ranks(paired(table))
-    for a, b in itertools.combinations(range(4), 2):
-        apart = abs(ranks["abcd"[a]] - ranks["abcd"[b]]) > critical_difference(4, 14)
-        assert apart == (p_values[a, b] < 0.05)
 
 
 @given(st.integers(2, 6), st.sets(st.integers(0, 35)))
@@ -182,7 +138,7 @@ def test_groups_by_brute_force(n: int, codes: set[int]) -> None:
 def test_practical_equivalence_is_baycomps(rope: float) -> None:
     theirs = pytest.importorskip("baycomp", reason="baycomp is not installed")
     gaps = np.append(np.random.default_rng(6).normal(0.01, 0.02, 9), [0.0, 0.02])
-    found = practical(gaps, rope=rope, rng=np.random.default_rng(0), samples=20_000)
+    found = practical(gaps, rope=rope, rng=np.random.default_rng(0))
     test = theirs.SignedRankTest
     shares = test.probs(np.zeros(len(gaps)), gaps, rope, nsamples=20_000, random_state=1)
     worse, equivalent, better = shares if rope else (shares[0], 0.0, shares[1])

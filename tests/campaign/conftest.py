@@ -18,10 +18,20 @@ import pytest
 from naslib_ecnas.campaign import DataChoice, Measurement, Plan, Settings, make_plan, work
 from naslib_ecnas.campaign.claims import Owner
 from naslib_ecnas.campaign.measurement import MeterLabel, record_path
+from naslib_ecnas.campaign.worker import open_meter
+from naslib_ecnas.energy import ReplayMeter
+from naslib_ecnas.energy.meter import Meter
 from naslib_ecnas.energy.readings import CpuState, GpuSetup, GpuState, Reading, Window
 from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
-from naslib_ecnas.training.record import DataLabel, WindowId
+from naslib_ecnas.training.record import (
+    SPLITS,
+    WHEN,
+    DataLabel,
+    Evaluation,
+    Segment,
+    WindowId,
+)
 
 SETTINGS = Settings(meter="none", steps=2, batch_size=2, evaluate_images=2)
 #: Four images a file, so that a budget of four epochs has 32 steps of two images.
@@ -32,12 +42,22 @@ DATA = DataChoice(kind="synthetic", images_per_file=4)
 _WORKER = """
 import json, os, sys
 from pathlib import Path
-from naslib_ecnas.campaign import Settings, work
+from naslib_ecnas.campaign import Settings, work, worker
+from naslib_ecnas.campaign.measurement import MeterLabel
+from naslib_ecnas.energy import ReplayMeter
+from naslib_ecnas.progress import listening
 folder, settings, hold = sys.argv[1:]
 
 def held(name):
     print("held", name, flush=True)
     sys.stdin.readline()
+
+def opened(settings, *, open_meter=worker.open_meter):
+    if settings.meter == "none":
+        return open_meter(settings)
+    return ReplayMeter.of_trace([0, 1e6], [100, 100]), MeterLabel(kind="nvml")
+
+worker.open_meter = opened
 
 def progress(task, done=0, total=None, **_):
     if task.startswith("training") and str(done) == hold:
@@ -49,8 +69,9 @@ def replacing(source, target, *, replace=os.replace):
     replace(source, target)
 
 os.replace = replacing
-work(Path(folder), Settings(**json.loads(settings)), progress=progress,
-     on_attempt=lambda done: print(done.unit.name, done.attempt, done.how, flush=True))
+with listening(progress):
+    work(Path(folder), Settings(**json.loads(settings)),
+         on_attempt=lambda done: print(done.unit.name, done.attempt, done.how, flush=True))
 """
 
 
@@ -108,11 +129,23 @@ def one(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def traced(tmp_path: Path, settings: Settings) -> Settings:
-    """Those of a tiny training with 100 W throughout, from a file."""
-    trace = tmp_path / "trace.json"
-    trace.write_text(json.dumps({"times_s": [0, 1e6], "powers_w": [100, 100]}))
-    return replace(settings, meter="replay", replay=str(trace), baseline_s=0.0)
+def trace_s() -> list[float]:
+    """Seconds for which the power of `traced` is known."""
+    return [1e6]
+
+
+@pytest.fixture
+def traced(settings: Settings, trace_s: list[float], monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Those of a tiny training, whose meter gives 100 W throughout."""
+
+    def opened(settings: Settings) -> tuple[Meter, MeterLabel]:
+        if settings.meter == "none":
+            return open_meter(settings)
+        return ReplayMeter.of_trace([0, *trace_s], [100, 100]), MeterLabel(kind="nvml")
+
+    for module in ("worker", "estimate"):
+        monkeypatch.setattr(f"naslib_ecnas.campaign.{module}.open_meter", opened)
+    return replace(settings, meter="auto", baseline_s=0.0)
 
 
 @pytest.fixture
@@ -198,94 +231,97 @@ def worker(torch: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
 
 GPU = "GPU-0"
 WATTS = {"gpu": 200.0, "cpu": 50.0}
-#: Durations of the windows in s, by the first word of their names. Those of the tiny trainings
-#: depend on the machine.
+#: Durations of a whole run's windows in s, by the first word of their names.
 SECONDS = {"init": 8.0, "train": 20.0, "evaluate": 1.0}
+#: The windows of a whole run within `total`, in their order.
+PARTS = ["init"]
+for number, when in enumerate(WHEN):
+    PARTS += [f"train-{number}", *(f"evaluate-{when}-{split}" for split in SPLITS)]
 
 
-def _powered(window: Window, began: float, ended: float) -> Window:
-    """The window at these times by both clocks, at 200 W of the GPU and 50 W of each package."""
-    seconds = ended - began
-    state = GpuState(200.0, 60.0, 1500.0, 1500.0, 300.0, throttle_reasons=(), others=())
-    joules = WATTS["gpu"] * seconds
-    known = {"uncertainty_j": 1e-6, "update_period_s": 0.1, "agreement": "agree"}
-    reading = Reading(joules, "counter", integral_j=joules, start=state, stop=state, **known)
-    cpu = {f"package-{i}": Reading(WATTS["cpu"] * seconds, "rapl") for i in range(2)}
-    times = {"started": began, "stopped": ended, "started_unix": began, "stopped_unix": ended}
-    energies = {"energy_j": {GPU: reading}, "cpu_energy_j": cpu}
-    return replace(window, **times, **energies, cpu_state=CpuState("measured"))
+def whole_run(
+    template: Measurement, windows: list[Window], *, right: int = 1000, **changes: Any
+) -> Measurement:
+    """A record such as a whole training on CIFAR-10 with a meter would leave.
 
-
-def _with_middle(record: Measurement) -> Measurement:
-    """The record with a segment `train-1`, which a training of two steps does not have."""
-    training, (first, last) = record.training, record.training.segments
-    name = WindowId(name="train-1", index=99, seconds=last.window.seconds)
-    at = [named.name for named in training.windows].index("evaluate-middle-train")
-    named = (*training.windows[:at], name, *training.windows[at:])
-    segments = (first, replace(last, window=name), last)
-    window = next(w for w in record.windows if w.name == "train-2")
-    window = replace(window, name="train-1", path="total/train-1", index=99)
-    training = replace(training, windows=named, segments=segments)
-    return replace(record, training=training, windows=(window, *record.windows))
-
-
-def as_measured(record: Measurement) -> Measurement:
-    """A made-up record such as a whole training on CIFAR-10 with a meter would leave.
-
-    A larger row takes longer, and a repeat 1 % more. The GPU draws 200 W and each of two CPU
-    packages 50 W throughout.
+    Args:
+        template: what the rest is taken from.
+        windows: of the meter, named as `total` and `PARTS`, and rests.
+        right: images that the first evaluation classifies correctly, ten fewer than the next.
+        changes: the unit and other fields of the record; the step of the evaluation in the middle
+            by `middle`.
     """
-    record = _with_middle(record)
-    training, recipe = record.training, RECIPES["ecnas"]
-    budget, row = recipe.steps(4), record.unit.row
-    ends = {"start": 1, "middle": recipe.middle_step(4, budget), "end": budget}
-    factor = 1 + row / 10 + record.unit.repeat / 100
-    spans, now = {}, 0.0
-    for named in training.windows[1:]:
-        began, now = now, now + factor * SECONDS[named.name.split("-")[0]]
-        spans[named.name] = began, now
-    spans["total"] = 0.0, now + 0.5
-    seconds = {name: ended - began for name, (began, ended) in spans.items()}
-    timed = {w.name: replace(w, seconds=seconds[w.name]) for w in training.windows}
-    segments = [
-        replace(s, window=timed[s.window.name], first_step=first, steps=stop - first)
-        for s, (first, stop) in zip(training.segments, pairwise((0, *ends.values())), strict=True)
-    ]
+    recipe, unit = RECIPES["ecnas"], changes.get("unit", template.unit)
+    budget = recipe.steps(unit.epochs)
+    ends = (1, changes.pop("middle", recipe.middle_step(unit.epochs, budget)), budget)
+    ids = {w.name: WindowId(name=w.name, index=w.index, seconds=w.seconds) for w in windows}
+    loss = {"mean_loss": 1.0, "last_loss": 1.0}
+    segments = tuple(
+        Segment(window=ids[f"train-{i}"], first_step=first, steps=stop - first, **loss)
+        for i, (first, stop) in enumerate(pairwise((0, *ends)))
+    )
     evaluations = tuple(
-        replace(
-            found,
-            window=timed[found.window.name],
+        Evaluation(
+            when=when,
+            split=split,
+            steps=steps,
+            window=ids[f"evaluate-{when}-{split}"],
             images=9984,
-            accuracy=(1000 + 10 * i + row) / 9984,
-            steps=ends[found.when],
+            accuracy=(right + 10 * (3 * i + j)) / 9984,
         )
-        for i, found in enumerate(training.evaluations)
+        for i, (when, steps) in enumerate(zip(WHEN, ends, strict=True))
+        for j, split in enumerate(SPLITS)
     )
     sizes = {"train": 40_000, "validation": 10_000, "test": 10_000}
     training = replace(
-        training,
+        template.training,
         recipe=recipe,
         data=DataLabel(name="CIFAR-10", sha256="0" * 64, **sizes),
         device="cuda:0",
         device_name="Made-up GPU",
+        epochs=unit.epochs,
         budget_steps=budget,
         steps=budget,
         departures=(),
-        windows=tuple(timed.values()),
-        segments=tuple(segments),
+        windows=tuple(ids[name] for name in ("total", *PARTS)),
+        segments=segments,
         evaluations=evaluations,
     )
-    windows = [_powered(window, *spans[window.name]) for window in record.windows]
-    for name in ("rest-before", "rest-after"):
-        rest = Window(name, name, len(windows), None, 0.0, 0.0, 0.0, 0.0)
-        windows.append(_powered(rest, 0.0, 10.0))
-    label = {"methods": {GPU: "counter"}, "periods_s": {GPU: 0.1}, "notes": {GPU: ()}}
+    same = {"settings": Settings(device="cuda:0"), "windows": tuple(windows)}
+    return replace(template, training=training, **same, **changes)
+
+
+@pytest.fixture(name="whole_run")
+def _whole_run() -> Callable[..., Measurement]:
+    """Makes the record of a whole run."""
+    return whole_run
+
+
+def as_measured(record: Measurement) -> Measurement:
+    """A whole run of a record's unit, at 200 W of the GPU and 50 W of each of two CPU packages.
+
+    A larger row takes longer, and a repeat 1 % more.
+    """
+    row = record.unit.row
+    factor, now = 1 + row / 10 + record.unit.repeat / 100, 0.0
+    spans = {}
+    for name in PARTS:
+        began, now = now, now + factor * SECONDS[name.split("-")[0]]
+        spans[name] = began, now
+    rests = {"rest-before": (0.0, 10.0), "rest-after": (0.0, 10.0)}
+    spans = {"total": (0.0, now + 0.5), **spans, **rests}
+    state = GpuState(200.0, 60.0, 1500.0, 1500.0, 300.0, throttle_reasons=(), others=())
+    known = {"uncertainty_j": 1e-6, "update_period_s": 0.1, "agreement": "agree"}
+    windows = []
+    for index, (name, (began, ended)) in enumerate(spans.items()):
+        joules = WATTS["gpu"] * (ended - began)
+        reading = Reading(joules, "counter", integral_j=joules, start=state, stop=state, **known)
+        cpu = {f"package-{i}": Reading(WATTS["cpu"] * (ended - began), "rapl") for i in range(2)}
+        energies = {"energy_j": {GPU: reading}, "cpu_energy_j": cpu}
+        place = (name, name, index, 0 if name in PARTS else None, began, ended, began, ended)
+        windows.append(Window(*place, **energies, cpu_state=CpuState("measured")))
     limits = {"default_power_limit_w": 300.0, "enforced_power_limit_w": 300.0}
-    label["setups"] = {GPU: GpuSetup("Made-up GPU", "550.1", persistence=True, ecc=True, **limits)}
-    return replace(
-        record,
-        settings=Settings(device="cuda:0"),
-        meter=MeterLabel(kind="nvml", cpu="measured", cpu_detail="", **label),
-        training=training,
-        windows=tuple(windows),
-    )
+    setup = GpuSetup("Made-up GPU", "550.1", persistence=True, ecc=True, **limits)
+    label = {"methods": {GPU: "counter"}, "periods_s": {GPU: 0.1}, "notes": {GPU: ()}}
+    meter = MeterLabel(kind="nvml", cpu="measured", cpu_detail="", setups={GPU: setup}, **label)
+    return whole_run(record, windows, right=1000 + row, meter=meter)

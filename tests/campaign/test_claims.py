@@ -12,16 +12,14 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.campaign.claims import (
-    AttemptLog,
     Claim,
-    Heartbeat,
     Owner,
-    StaleClaims,
     Superseded,
     attempts,
-    claims,
+    heartbeat,
 )
-from naslib_ecnas.files import to_json
+from naslib_ecnas.errors import StorageError
+from naslib_ecnas.progress import listener, listening
 
 SAFETY_S = 600.0
 
@@ -35,13 +33,11 @@ def claim(tmp_path: Path) -> Claim:
 
 
 def _racer(root: Path, number: int, barrier: Any, won: Any) -> None:
-    stale = StaleClaims(SAFETY_S)
     barrier.wait(SAFETY_S)
     found = []
     for i in range(200):
         claim = Claim(root / str(i), number)
-        free = number == 1 or stale.over(replace(claim, number=number - 1))
-        if free and claim.take():
+        if (number == 1 or attempts(claim.folder)[number - 2].dead) and claim.take():
             found.append(i)
     won.put(found)
 
@@ -59,15 +55,16 @@ def test_of_several_processes_exactly_one_gets_each_claim(tmp_path: Path) -> Non
         for racer in racers:
             racer.join(SAFETY_S)
         assert sorted(i for each in found for i in each) == list(range(200))
-    assert all([c.number for c in claims(tmp_path / str(i))] == [1, 2] for i in range(200))
+    made = [[one.claim.number for one in attempts(tmp_path / str(i))] for i in range(200)]
+    assert made == [[1, 2]] * 200
 
 
 def test_a_live_owner_keeps_its_claim_and_knows_itself(claim: Claim) -> None:
     assert not Claim(claim.folder, 1).take()
     assert not claim.overtaken
-    assert claim.owner is not None
-    assert (claim.owner.pid, claim.owner.dead) == (os.getpid(), False)
-    assert not StaleClaims(SAFETY_S).over(claim)
+    (found,) = attempts(claim.folder)
+    assert found.owner is not None
+    assert (found.owner.pid, found.dead) == (os.getpid(), False)
 
 
 def test_a_reused_process_number_is_not_the_owner() -> None:
@@ -77,64 +74,55 @@ def test_a_reused_process_number_is_not_the_owner() -> None:
     assert not replace(Owner.here(), process_start="1", system="another boot").dead
 
 
-def test_a_claim_is_stale_by_the_clock_of_who_looks(tmp_path: Path, clock: Any) -> None:
-    claim, stale = Claim(tmp_path, 1), StaleClaims(10.0, clock)
-    for owner in (to_json(replace(Owner.here(), host="elsewhere", pid=1)), ""):
-        claim.path.write_text(owner)  # an empty one: its owner died before it signed
-        assert (claim.owner is None) == (not owner)
-        # Its machine's clock is decades late; then comes one heartbeat.
-        for moment, wait_s in ((1, 6.0), (2, 5.0)):
-            os.utime(claim.path, (moment, moment))
-            looks = []
-            for _ in range(3):
-                clock.now += wait_s
-                looks.append(stale.over(claim))
-            assert looks == [False, False, True]
-        claim.path.unlink()
-        assert not stale.over(claim)
+def train_until(deadline: float) -> None:
+    while time.monotonic() < deadline:
+        listener()("training", 2, 2)
 
 
-def test_an_owner_that_was_superseded_stops(claim: Claim) -> None:
-    os.utime(claim.path, (1, 1))
-    heartbeat = Heartbeat(claim, beat_s=0.01)
-    with heartbeat:
-        deadline = time.monotonic() + SAFETY_S
+def test_a_live_worker_beats_and_notices_that_it_was_superseded(claim: Claim) -> None:
+    seen: list[Any] = []
+    deadline = time.monotonic() + SAFETY_S
+    with listening(lambda *task, **about: seen.append((task, about))), heartbeat(claim, 0.01):
+        claim.path.rename(claim.folder / "kept")
+        time.sleep(0.05)  # a file system that fails is not an error
+        (claim.folder / "kept").rename(claim.path)
+        os.utime(claim.path, (1, 1))
         while claim.path.stat().st_mtime < 2 and time.monotonic() < deadline:
-            time.sleep(0.005)  # until its thread beats
+            time.sleep(0.005)
+        listener()("training", 1, 2, unit="steps")
+        assert Claim(claim.folder, 2).take()
+        with pytest.raises(Superseded):
+            train_until(deadline)
     assert claim.path.stat().st_mtime > 2
-    heartbeat.check()
-    assert Claim(claim.folder, 2).take()
-    assert claim.overtaken
-    heartbeat.beat()
-    with pytest.raises(Superseded):
-        heartbeat.check()
-    claim.path.unlink()
-    heartbeat.beat()  # a file system that fails is not an error
+    assert seen[0] == (("training", 1, 2), {"unit": "steps"})
 
 
 def test_a_log_says_how_an_attempt_ended_and_survives_half_a_line(claim: Claim) -> None:
-    log = AttemptLog(claim)
-    log.add("open", name="total")
     assert [a.ended for a in attempts(claim.folder)] == [""]
-    log.end("invalid", "too short")
-    log.end("recorded")  # only the first counts
-    whole = log.path.read_bytes()
+    before = claim.path.read_bytes()
+    claim.end("invalid", "too short")
+    whole = claim.path.read_bytes()
     (found,) = attempts(claim.folder)
     assert (found.claim, found.ended, found.detail) == (claim, "invalid", "too short")
     assert 0 <= found.seconds < SAFETY_S
     for length in range(len(whole)):
-        log.path.write_bytes(whole[:length])
-        ended = attempts(claim.folder)[0].ended
-        assert ended == ("invalid" if length >= len(whole) - 1 else "")
-    log.path.write_bytes(b"\xff\n[1]\n{}\n" + whole)
-    assert attempts(claim.folder)[0].ended == "invalid"
+        claim.path.write_bytes(whole[:length])
+        (found,) = attempts(claim.folder)
+        assert found.ended == ""
+        assert (found.owner is None) == (length < len(before))
+    for torn in (b"\xff", b"[1]", b"{}", whole[len(before) : -3]):
+        claim.path.write_bytes(before + b"\n" + torn)
+        claim.end("invalid")
+        assert attempts(claim.folder)[0].ended == "invalid"
 
 
-def test_a_log_that_is_no_file_or_too_large_is_an_attempt_without_events(claim: Claim) -> None:
-    log = claim.path.with_suffix(".log")
-    os.mkfifo(log)
-    assert [a.ended for a in attempts(claim.folder)] == [""]
-    log.unlink()
-    with log.open("wb") as sparse:
+def test_a_claim_that_is_no_file_or_too_large_is_named(claim: Claim) -> None:
+    claim.path.unlink()
+    os.mkfifo(claim.path)
+    with pytest.raises(StorageError, match="not a regular file"):
+        attempts(claim.folder)
+    claim.path.unlink()
+    with claim.path.open("wb") as sparse:
         sparse.truncate(1 << 40)
-    assert [a.ended for a in attempts(claim.folder)] == [""]
+    with pytest.raises(StorageError, match="more than"):
+        attempts(claim.folder)

@@ -11,6 +11,7 @@ from naslib_ecnas.campaign import DataChoice, Plan, Settings
 from naslib_ecnas.campaign import estimate as module
 from naslib_ecnas.campaign.estimate import expected, modelled, timed
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.progress import listening
 
 
 def test_models_are_scaled_to_the_images_of_the_plan(plan: Callable[..., Plan]) -> None:
@@ -30,12 +31,13 @@ def test_timed_steps_give_hours_and_energy(
     monkeypatch.setattr(module, "_SECONDS", 0.0)
     told = []
     settings = replace(traced, batch_size=2, baseline_s=0.0, warm_up_s=0.0)
-    found = timed(plan(), settings, progress=lambda task, *_, **__: told.append(task))
+    with listening(lambda task, *_, **__: told.append(task)):
+        found = timed(plan(), settings)
     assert found.seconds > 0
     assert found.energy_kwh * 3.6e6 == pytest.approx(100 * found.seconds, rel=1e-6)
     assert set(told) == {"warm-up"}
     assert len(told) >= 4  # two steps or more of two cells
-    unmeasured = timed(plan(rows=(0,)), replace(settings, meter="none", replay=None))
+    unmeasured = timed(plan(rows=(0,)), replace(settings, meter="none"))
     assert unmeasured.energy_kwh != unmeasured.energy_kwh
     rested = timed(plan(rows=(0,)), replace(settings, baseline_s=1000.0, warm_up_s=500.0))
     assert 3500 < rested.seconds < 4500  # three rests of two units, and the warm-up

@@ -108,8 +108,8 @@ def test_a_training_includes_its_start_up_and_no_evaluation(sound: Path) -> None
         # The record's file says the same, without PUE and with both CPU packages.
         said = json.loads(record_path(sound, record.unit).read_bytes())["content"]
         for name in ("energy_kwh", "total_energy_kwh", "training_time_s", "total_time_s"):
-            assert said[name] == getattr(record, name) == columns.values[name][at]
-        start_up = _before(record, "end") - record.training_time_s
+            assert said[name] == columns.values[name][at]
+        start_up = _before(record, "end") - record.training.training_time_s
         assert said["start_up_s"] == pytest.approx(start_up)
         assert record.energy_kwh < record.total_energy_kwh
         shares.append(1 - record.training.training_time_s / _before(record, "end"))
@@ -125,7 +125,7 @@ def test_a_window_too_short_for_the_sensor_is_estimated_at_the_mean_power(spoil:
         folder = spoil(_too_short(name))
         record = _records(folder)[0]
         columns = columns_of(folder, span=span)
-        seconds = record.training_time_s if span == "steps" else _before(record, "end")
+        seconds = record.training.training_time_s if span == "steps" else _before(record, "end")
         kwh = columns.values["energy_kwh"][_at(columns, record)]
         assert kwh == pytest.approx(300 * seconds / J_PER_KWH, rel=2e-3)
     assert "first step of 1 trainings" in (columns.provenance["energy_kwh"].note or "")
@@ -175,10 +175,9 @@ def test_synthetic_and_mixed_records_are_refused(sound: Path, tmp_path: Path) ->
     rounded = {**training.arithmetic, "cudnn.conv.fp32_precision": "tf32"}
     for changes, error, text in (
         ({"training": replace(training, steps=100)}, SyntheticError, "allow-synthetic"),
-        ({"meter": replace(record.meter, kind="replay")}, SyntheticError, "allow-synthetic"),
         ({"training": replace(training, data=shortened)}, SyntheticError, "allow-synthetic"),
         ({"training": replace(training, device_name="Other")}, ProvenanceError, "more than one"),
-        ({"training": replace(training, arithmetic=rounded)}, ProvenanceError, "one arithmetic"),
+        ({"training": replace(training, arithmetic=rounded)}, ProvenanceError, "one rounding"),
     ):
         replace(record, **changes).write(path)
         with pytest.raises(error, match=text):
@@ -312,9 +311,8 @@ def test_a_users_own_file_of_steps_gets_the_models_start_up(device: Path, tmp_pa
 def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs.ecnas"
     columns = export(device, out, span="steps")
-    for span in ("training", "whole"):
-        with pytest.raises(ConfigError, match="span"):
-            calibrated(out, span=span)
+    with pytest.raises(ConfigError, match="span of the energies must be steps"):
+        calibrated(out, span="training")
     _, weights = calibrated(out)
     assert weights.header["energy_span"] == "steps"
     assert weights.header["start_up_share"] == pytest.approx(SHARE, abs=1e-6)
@@ -325,6 +323,3 @@ def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_pat
     origin = ecnas.load("4v", device=str(tmp_path / "model.safetensors")).provenance["energy_kwh"]
     assert (origin.kind, origin.note[:9]) == ("synthetic", "SYNTHETIC")
     assert "measured on this device" not in origin.note
-    write_csv(tmp_path / "modelled.csv", ecnas.load("4v").table.to_columns())
-    with pytest.raises(ProvenanceError):
-        calibrated(tmp_path / "modelled.csv")

@@ -12,7 +12,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import SyntheticError, export
-from naslib_ecnas.campaign.extrapolate import extrapolated
+from naslib_ecnas.campaign.export import extrapolated
 from naslib_ecnas.data.nasbench_tfrecord import read_ecnas
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError

@@ -21,8 +21,9 @@ import os, sys, time
 from pathlib import Path
 
 def work(folder, seconds, gpu):
-    (Path(folder) / "part").write_text(f"{os.getpid()} {os.environ['CUDA_VISIBLE_DEVICES']}")
-    (Path(folder) / "part").rename(Path(folder) / gpu)
+    part = Path(folder) / f"{gpu}.part"  # one for each, since they work at the same time
+    part.write_text(f"{os.getpid()} {os.environ['CUDA_VISIBLE_DEVICES']}")
+    part.rename(Path(folder) / gpu)
     time.sleep(seconds)
     return gpu == "GPU-bad"
 

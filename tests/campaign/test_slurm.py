@@ -187,7 +187,7 @@ def test_a_job_that_is_requeued_in_a_unit_does_it_again(
     plan(rows=(2,), repeats=2).write(folder)
     # submitit ignores SIGTERM, and SLURM kills after KillWait: the warm-up lasts longer.
     slow = replace(settings, warm_up_s=10.0)
-    jobs = launch(folder, slow, replace(CLUSTER, workers=1), pace=Pace(beat_s=1, stale_s=10))
+    jobs = launch(folder, slow, replace(CLUSTER, workers=1), pace=Pace(stale_s=10))
 
     assert _happened(lambda: any((folder / "attempts").glob("*/*")))
     subprocess.run(["scontrol", "requeue", jobs[0]], check=True, timeout=SAFETY_S)

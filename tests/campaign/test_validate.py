@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -16,20 +15,11 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.campaign import (
-    Measurement,
-    Plan,
-    Settings,
-    columns_of,
-    requeue,
-    status,
-    validate,
-    work,
-)
+from naslib_ecnas import campaign
+from naslib_ecnas.campaign import Measurement, Plan, Settings, columns_of, requeue, status, validate
 from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.estimate import expected
 from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.campaign.unit import PAUSE_S
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy.readings import GpuProcess, Reading, invalid
 from naslib_ecnas.errors import ConfigError, FormatError
@@ -113,11 +103,12 @@ FAULTS: list[tuple[Change, str]] = [
     (_evaluation(accuracy=math.nan), "accuracy"),
     (_evaluation(split="test"), "evaluations"),
     (_part("evaluations", 4, steps=312), "evaluations"),  # half of the budget, not an epoch
-    (_training(parameters=12), "parameters"),
+    (_training(parameters=12), "identity"),
     (_training(cell="0100:input,output ", seed=5), "identity"),
     (lambda r: replace(r, plan="0" * 64), "plan"),
     (_without("train-2"), "window"),
     (_windows(lambda w: replace(w, stopped=w.stopped + 9.0), "init"), "duration"),
+    (_windows(lambda w: replace(w, stopped=w.started), "total"), "duration"),
     (lambda r: _training(data=replace(r.training.data, sha256="1" * 64))(r), "data"),
     (_reading("total", _gone("frozen")), "energy"),
     (_scaled("train-2", 9), "parts"),
@@ -146,6 +137,7 @@ DOUBTS: list[tuple[Change, str]] = [
     (_set_up(enforced_power_limit_w=350.0, default_power_limit_w=350.0), "enforced_power_limit_w"),
     (lambda r: replace(r, meter=replace(r.meter, kind="none")), "unmeasured"),
     (lambda r: replace(r, meter=replace(r.meter, cpu="denied")), "cpu"),
+    (lambda r: replace(r, settings=replace(r.settings, warm_up_s=0.0)), "cold"),
 ]
 
 
@@ -186,14 +178,9 @@ def test_a_doubt_asks_for_one_more_training_and_a_fault_for_any_number(spoil: Sp
     first = Plan.read(folder).units[0]
     path = record_path(folder, first)
     before = path.read_bytes()
-    path.write_bytes(before[:100])
     found = validate(folder)
-    assert requeue(folder, found.redo, why=found.why) == [first.name]
-    path.write_bytes(before)  # a fault did not use up the one training for a doubt
-    found = validate(folder)
-    assert first.name in found.redo
-    assert "clocks" in found.why[first.name]
-    requeue(folder, [first.name], why=found.why)
+    assert {f.code for f in found.doubts if f.redo} == {"clocks"}
+    assert requeue(folder, found.redo) == [first.name]
     path.write_bytes(before)  # the GPU is as hot the second time
     found = validate(folder)
     assert first.name not in found.redo
@@ -215,50 +202,36 @@ def test_repeats_far_apart_are_in_doubt(sound: Path) -> None:
     assert all(f.redo and "33%" in f.text for f in spread)
 
 
+def test_a_sensor_that_gives_0_leads_to_no_outlier(sound: Path) -> None:
+    """Where most clocks are 0, as of a GPU that does not tell them, there is nothing to compare."""
+    for unit in Plan.read(sound).units[1:]:
+        path = record_path(sound, unit)
+        record = Measurement.read(path)
+        for name in ("train-1", "train-2"):
+            record = _reading(name, _state(sm_clock_mhz=0.0))(record)
+        record.write(path)
+    assert not [f for f in validate(sound).findings if f.code == "clocks"]
+
+
 def test_files_that_are_not_records_are_found(sound: Path) -> None:
     first, second, third, fourth = Plan.read(sound).units
+    unread = record_path(sound, fourth)
+    unread.unlink()
+    unread.symlink_to(unread.name)  # a link in a circle cannot be read
     record_path(sound, first).write_bytes(b"{")
     record_path(sound, second).unlink()
     (sound / "records" / "90-4-7.json").write_bytes(record_path(sound, third).read_bytes())
     record_path(sound, second).write_bytes(record_path(sound, third).read_bytes())
-    newer = record_path(sound, fourth)
-    data = json.loads(newer.read_text())
-    newer.write_text(json.dumps({**data, "format": "ecnas-measurement/3"}))
     found = validate(sound)
     assert {(f.unit, f.code) for f in found.faults} == {
         (first.name, "unreadable"),
-        (second.name, "identity"),
+        (second.name, "unreadable"),
         ("90-4-7", "stray"),
         (fourth.name, "unreadable"),
     }
-    # Neither a newer version nor a file system that does not answer asks for a new training.
+    # A file system that does not answer asks for no new training.
     assert set(found.redo) == {first.name, second.name}
-    newer.write_text(json.dumps({**data, "format": "ecnas-measurement/1"}))
-    assert fourth.name in validate(sound).redo  # an older one measured by other rules
-    newer.unlink()
-    newer.symlink_to(newer.name)  # a link in a circle cannot be read
-    found = validate(sound)
-    assert (fourth.name, "unreadable") in {(f.unit, f.code) for f in found.faults}
-    assert fourth.name not in found.redo
     assert set(status(sound).unreadable) == {str(first), str(second), str(fourth)}
-
-
-def test_records_that_were_made_cold_are_in_doubt(sound: Path, measured: Path) -> None:
-    units = Plan.read(sound).units
-    names = [unit.name for unit in units]
-    for pause_s, cold in ((PAUSE_S - 1, names[:1]), (PAUSE_S + 1, names)):
-        began = 1000.0
-        for unit in units:  # one worker made all of them, cold, with a pause after each
-            path = record_path(sound, unit)
-            record = Measurement.read(path)
-            owner = replace(record.owner, claimed_unix=began, pid=7)
-            settings = replace(record.settings, warm_up_s=0, baseline_s=1.0)
-            replace(record, owner=owner, settings=settings).write(path)
-            began += record.training.total_time_s + 2.0 + pause_s
-        found = validate(sound)
-        assert [f.unit for f in found.doubts if f.code == "cold"] == cold
-        assert set(cold) <= set(found.redo)
-    assert "cold" not in {f.code for f in validate(measured).findings}  # on a CPU
 
 
 def test_a_requeued_unit_is_measured_again(measured: Path, settings: Settings) -> None:
@@ -269,7 +242,7 @@ def test_a_requeued_unit_is_measured_again(measured: Path, settings: Settings) -
     faults = {f.unit for f in validate(measured).faults}  # doubts depend on the machine
     assert requeue(measured, [*faults, "no-such-unit"]) == [first.name]
     assert validate(measured).missing == (first.name,)
-    (done,) = work(measured, settings)
+    (done,) = campaign.work(measured, settings)
     assert (done.unit, done.attempt, done.how) == (first, 2, "recorded")
     assert validate(measured).good
     kept = measured / "attempts" / first.name / "requeued-1.json"
@@ -288,11 +261,6 @@ def test_the_same_training_under_two_names_is_a_fault_of_both(sound: Path) -> No
     assert found == {(first.name, "copy"), (second.name, "copy")}
     with pytest.raises(FormatError, match="its training is recorded 2 times"):
         columns_of(sound)
-
-
-def test_a_run_without_duration_is_a_fault(spoil: Spoil) -> None:
-    folder = spoil(_windows(lambda w: replace(w, stopped=w.started), "total"))
-    assert {fault.code for fault in validate(folder).faults} >= {"duration"}
 
 
 # -- status ---------------------------------------------------------------------------------------
@@ -337,7 +305,8 @@ def test_records_scale_what_is_to_come(sound: Path) -> None:
     assert (found.recorded, found.remaining, found.estimated_from) == (3, 1, "records")
     assert found.units_per_hour > 0
     assert found.lost.attempts == 1  # of the unit whose record is gone
-    assert np.isnan(found.lost.energy_kwh)
+    kw = found.energy_kwh / sum(r.training.total_time_s for r in records)
+    assert found.lost.energy_kwh == pytest.approx(kw * found.lost.seconds)
 
 
 def test_workers_elsewhere_are_at_work_or_stale(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -71,23 +70,6 @@ def test_names_and_files(offered: Any) -> None:
     assert offered("ecnas query own") == paths
     assert offered("ecnas search --out own") == {"owned/"}
     assert not offered("ecnas query 4v own")  # no word and no file is a cell
-
-
-@pytest.mark.parametrize(
-    ("shell", "lines", "part"),
-    [
-        ("zsh", "autoload -Uz compinit; compinit -u -D; {}; print $_comps[ecnas]", "complete"),
-        ("fish", "{}; complete", "ecnas"),
-    ],
-)
-def test_the_shell_takes_the_script(
-    shell: str, lines: str, part: str, tmp_path: Path, ecnas_: Any
-) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell} here")
-    (tmp_path / "script").write_text(ecnas_.out("completion", shell))
-    command = [shell, "-c", lines.format(f"source {tmp_path / 'script'}")]
-    assert part in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_bash_completes(tmp_path: Path, ecnas_: Any) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,13 +25,14 @@ from naslib_ecnas.comparison.experiment import (
     RULES,
     Grid,
     compare,
+    execute,
     prepare,
     rules_of,
-    seeds_of,
 )
 from naslib_ecnas.comparison.runs import Run, Unit
-from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, MissingDependencyError
 from naslib_ecnas.loading import load
+from naslib_ecnas.progress import listening
 from naslib_ecnas.search import run
 
 
@@ -46,7 +50,6 @@ def test_a_grid_has_every_combination_once() -> None:
     units = small_grid(seeds=(0, 1, 2)).units()
     assert len({unit.file for unit in units}) == len(set(units)) == len(units) == 12
     assert [*map(str, units[1:3])] == ["random on 4v, seed 0", "semoa on 4v, seed 1"]
-    assert (seeds_of(3), seeds_of([4, 7])) == ((0, 1, 2), (4, 7))
     # Names of every kind are those of files (see also tests/hardening/test_paths.py).
     assert Unit("5v", "naslib:re/both", 3).file == Path("runs/5v/naslib-re-both/seed-3.json")
     with pytest.raises(ConfigError, match="differ in letters or digits"):
@@ -60,18 +63,11 @@ def test_rules_are_what_makes_runs_comparable() -> None:
     assert first.rules() != small_grid(evaluations=11, setting={"pue": 1.2}).rules()
 
 
-def test_a_folder_keeps_its_first_baseline_and_what_older_ones_lack(tmp_path: Path) -> None:
+def test_a_folder_keeps_its_first_baseline(tmp_path: Path) -> None:
     prepare(tmp_path, small_grid(baseline="random").rules())
     for other in (None, "semoa", "random"):
         prepare(tmp_path, small_grid(baseline=other).rules())
-    rules = rules_of(tmp_path)
-    assert rules["baseline"] == "random"
-    old = {
-        name: rules[name] for name in ("evaluations", "epochs", "objectives", "noise", "setting")
-    }
-    (tmp_path / RULES).write_text(json.dumps(old))
-    prepare(tmp_path, small_grid().rules())
-    assert rules_of(tmp_path) == old
+    assert rules_of(tmp_path)["baseline"] == "random"
     assert rules_of(tmp_path / "none") == {}
 
 
@@ -140,7 +136,8 @@ def test_only_missing_damaged_and_outdated_runs_are_made(
     kept = [path.stat().st_mtime_ns for path in paths[3:]]
     compare(small_grid(methods=("random",), tables=("4v",), seeds=(0,)), out)  # paths[1] alone
     calls: list[tuple[str, int, int]] = []
-    compare(grid, out, progress=lambda task, done, total, unit: calls.append((unit, done, total)))
+    with listening(lambda task, done, total, unit: calls.append((unit, done, total))):
+        compare(grid, out)
     assert calls == [("runs", done, 8) for done in (6, 7, 8)]
     assert kept == [path.stat().st_mtime_ns for path in paths[3:]]
     assert files(out) == files(finished)
@@ -210,6 +207,7 @@ STOPPING = """
 import os, signal, sys
 from pathlib import Path
 from naslib_ecnas.comparison.experiment import Grid, compare
+from naslib_ecnas.progress import listening
 from naslib_ecnas.search import METHODS, RandomSearch
 
 place, jobs, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
@@ -236,7 +234,8 @@ if place == "during a search":
 if place == "before a file has its name":
     os.replace = stopping_replace
 grid = Grid(methods=("semoa", "random"), tables=("4v", "5v"), seeds=(0, 1), evaluations=60)
-compare(grid, out, jobs=jobs, progress=progress)
+with listening(progress):
+    compare(grid, out, jobs=jobs)
 """
 
 
@@ -266,3 +265,93 @@ def test_killed_anywhere_a_comparison_ends_alike(
     assert killed("between runs", 2, out)[0] >= 3
     compare(grid, out, jobs=2)
     assert files(out) == files(finished)
+
+
+# -- units by one process, by several and by jobs ----
+
+
+def _works() -> tuple[Callable[[Path], None], Callable[[Path], None]]:
+    """Functions that go to other processes whole: those cannot import this file."""
+
+    def leave(path: Path) -> None:
+        path.write_text(str(os.getpid()))
+
+    def fail(path: Path) -> None:
+        if path.name == "3":
+            raise ValueError("three is one too many")
+        leave(path)
+
+    return leave, fail
+
+
+leave_a_file, fail_on_three = _works()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_unit_is_done_and_errors_leave_the_others(tmp_path: Path, jobs: int) -> None:
+    units = [tmp_path / f"unit{i}" for i in range(6)]
+    assert sorted(execute(leave_a_file, units, tmp_path, jobs=jobs)) == units
+    here = {unit.read_text() for unit in units} == {str(os.getpid())}
+    assert here == (jobs == 1)
+    with pytest.raises(ValueError, match="one too many"):
+        list(execute(fail_on_three, [tmp_path / str(i) for i in range(5)], tmp_path, jobs=jobs))
+    assert (tmp_path / "0").exists()
+
+
+def test_jobs_of_a_cluster_on_this_machine(tmp_path: Path) -> None:
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    units = [tmp_path / f"unit{i}" for i in range(5)]
+    options: dict[str, Any] = {"cluster": "local", "folder": tmp_path / "jobs"}
+    assert sorted(execute(leave_a_file, units, jobs=2, **options)) == units
+    # Two jobs, each with its share, and neither of them this process.
+    assert len({unit.read_text() for unit in units} | {str(os.getpid())}) == 3
+    with pytest.raises(EcnasError, match="one too many") as caught:
+        list(execute(fail_on_three, [tmp_path / "2", tmp_path / "3"], **options))
+    assert str(tmp_path / "jobs") in str(caught.value)
+    assert (tmp_path / "2").exists()
+
+
+def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not list(execute(leave_a_file, [], tmp_path / "jobs", cluster="local"))
+    assert not (tmp_path / "jobs").exists()
+    units = [tmp_path / "0", tmp_path / "1"]
+    settings: dict[str, dict[str, Any]] = {"joblib": {"jobs": 2}, "submitit": {"cluster": "local"}}
+    for name, options in settings.items():
+        for module in (name, f"{name}.externals"):
+            monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(MissingDependencyError, match=name):
+            list(execute(leave_a_file, units, tmp_path, **options))
+
+
+# Two workers of a comparison say who they are and then wait for ever.
+WAITING = """
+import os, sys, time
+from pathlib import Path
+from naslib_ecnas.comparison.experiment import execute
+
+def wait(path):
+    path.write_text(str(os.getpid()))
+    time.sleep(1000)
+
+folder = Path(sys.argv[1])
+cluster = "local" if sys.argv[2] == "cluster" else None
+list(execute(wait, [folder / "a", folder / "b"], folder / "jobs", jobs=2, cluster=cluster))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT", "cluster"])
+def test_workers_end_with_their_parent(tmp_path: Path, how: str) -> None:
+    if how == "cluster":
+        pytest.importorskip("submitit", reason="submitit is not installed")
+    command = [sys.executable, "-c", WAITING, str(tmp_path), how]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
+        pids = []
+        for path in (tmp_path / "a", tmp_path / "b"):
+            while not path.exists() or not path.read_text():
+                time.sleep(0.01)
+            pids.append(os.pidfd_open(int(path.read_text())))
+        parent.send_signal(getattr(signal, how, signal.SIGKILL))
+        for pid in pids:
+            assert select.select([pid], [], [], 60)[0]  # it has ended
+            os.close(pid)

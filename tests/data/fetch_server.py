@@ -9,11 +9,7 @@ from contextlib import suppress
 from email.message import Message
 from typing import Any
 
-from naslib_ecnas.data.fetch import Limits
-
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
-#: Timeouts that no slow machine reaches, and no pauses.
-FAST = Limits(timeout=60.0, tries=3, all_tries=12, pause=0.0)
 
 
 def answer(status: str, body: bytes = b"", **headers: object) -> bytes:

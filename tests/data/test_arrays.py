@@ -14,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
+from foreign import header_of, with_header
 
 from naslib_ecnas.data.arrays import BLOCK, PREFIX, ArrayFile, write_arrays
 from naslib_ecnas.errors import (
@@ -130,30 +131,18 @@ HOSTILE: list[Any] = [
 ]
 
 
-def with_header(path: Path, change: Any, about: Any = None) -> None:
-    """Replace the header of a file by another one, its checksum right."""
-    content = path.read_bytes()
-    length = int.from_bytes(content[:8], "little")
-    specs = json.loads(content[8 : 8 + length])
-    text = json.loads(specs.pop("__metadata__")["ecnas"]) | {"crc32": "0" * 8} | (about or {})
-    text_json = json.dumps(text, separators=(",", ":"))
-    header = {"__metadata__": {"ecnas": text_json}, **(specs | change)}
-    body = json.dumps(header, separators=(",", ":")).encode()
-    assert body.startswith(PREFIX)
-    check = f"{crc32(body):08x}".encode()
-    body = PREFIX + check + body[len(PREFIX) + 8 :]
-    path.write_bytes(len(body).to_bytes(8, "little") + body + content[8 + length :])
-
-
 def test_a_hostile_header_is_a_typed_error(tmp_path: Path) -> None:
     changes = [({"d": spec}, {}) for spec in HOSTILE]
     changes += [({}, {key: value}) for key in ("blocks", "metadata") for value in (5, None, "x")]
     changes += [({}, {"blocks": {"d": value}}) for value in ("", "AAAA", "AAAAAAAAAAA=", 5)]
     for change, about in changes:
         path = write(tmp_path, {"d": np.arange(2.0)})
-        with_header(path, {}, {})
+        raw = path.read_bytes()
+        header = header_of(raw)
+        path.write_bytes(with_header(raw, header))
         assert everything(path)[1] == {"d": np.arange(2.0).tobytes()}
-        with_header(path, change, about)
+        header = {**header, **change, "about": header["about"] | about}
+        path.write_bytes(with_header(raw, header))
         with pytest.raises(FormatError, match="header contradicts itself"):
             ArrayFile(path)
 
@@ -180,14 +169,6 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
             ArrayFile(nothing)
 
 
-def test_arrays_are_narrowed_where_that_is_asked_for(tmp_path: Path) -> None:
-    values = rng.random((3, 4))
-    write_arrays(tmp_path / "x", {"a": values, "b": values}, narrow=["b"])
-    with ArrayFile(tmp_path / "x") as file:
-        np.testing.assert_array_equal(file["a"], values)
-        np.testing.assert_array_equal(file["b"], values.astype(np.float32), strict=True)
-
-
 @pytest.mark.parametrize("array", [np.arange(9, dtype="i2"), np.array(["a"]), np.array([1j])])
 def test_arrays_of_other_types_are_not_written(tmp_path: Path, array: Any) -> None:
     with pytest.raises(KeyError):
@@ -208,7 +189,7 @@ def test_single_values_are_right_in_every_block(tmp_path: Path) -> None:
             at = min(block * BLOCK + inside, len(values) - 1)
             assert array.at(at) == values[at]
         # After eight blocks, all others are read in the mapping, and count as checked there.
-        assert sum(array.checked) == max(0, block - 6)
+        assert sum(array.checked) == max(0, block - 7)
     assert (file["a"] == values).all()
     assert sum(array.checked) == 15
 

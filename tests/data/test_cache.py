@@ -6,23 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from foreign import synthetic
 
 from naslib_ecnas.data.cache import cached, tables_folder, up_to_date
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import FormatError
-from naslib_ecnas.provenance import Provenance
-
-
-def made_of(seed: int) -> Columns:
-    values = {"energy_kwh": np.random.default_rng(seed).random((3, 1, 1))}
-    rows = np.array([0, 5, 17], dtype=np.int32)
-    return Columns("synthetic", 4, rows, (4,), 1, values, {"energy_kwh": Provenance("synthetic")})
 
 
 def make(calls: list[int], seed: int = 0) -> Callable[[], Columns]:
     def made() -> Columns:
         calls.append(seed)
-        return made_of(seed)
+        return synthetic(seed=seed)
 
     return made
 
@@ -53,12 +47,12 @@ def test_a_table_that_was_exchanged_or_is_old_is_made_again() -> None:
     for name, seed in (("a", 1), ("b", 2)):  # not the other's answers under its name
         table = Table.open(cached(name, {"of": 1}, make(calls, seed)))
         np.testing.assert_array_equal(
-            table.column("energy_kwh"), made_of(seed).values["energy_kwh"]
+            table.column("energy_kwh"), synthetic(seed=seed).values["energy_kwh"]
         )
     assert calls == [1, 2, 1, 2]
-    a.write_bytes(b"\x89ECNAS\r\n" + bytes(99))  # of an earlier version
+    a.write_bytes(b"\x89ECNAS\r\n" + bytes(99))  # not a table
     Table.open(cached("a", {"of": 1}, make(calls, 1))).verify()
-    write_table(a, made_of(1))  # not made by `cached`
+    write_table(a, synthetic(seed=1))  # not made by `cached`
     cached("a", {"of": 1}, make(calls, 1))
     assert calls[4:] == [1, 1]
 

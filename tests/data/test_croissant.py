@@ -16,7 +16,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.cli import main
 from naslib_ecnas.data.catalog import catalog
 from naslib_ecnas.data.convert import export
-from naslib_ecnas.data.croissant import DescribedFile, card
+from naslib_ecnas.data.croissant import card
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS
@@ -70,7 +70,7 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
 def test_parquet_is_read_by_its_card(tmp_path: Path, own: Table, read: Reader) -> None:
     file = tmp_path / "own.parquet"
     export(own, file)
-    (tmp_path / "card.json").write_text(json.dumps(card(own, DescribedFile.of(file))))
+    (tmp_path / "card.json").write_text(json.dumps(card(own, file)))
     found = list(map(plain, read(tmp_path / "card.json").records("trainings")))
     assert len(found) == 12
     columns = own.to_columns()
@@ -89,11 +89,10 @@ def test_parquet_is_read_by_its_card(tmp_path: Path, own: Table, read: Reader) -
 def test_every_format_has_a_card(tmp_path: Path, own: Table, suffix: str, read: Reader) -> None:
     file = tmp_path / f"copy{suffix}"
     export(own, file)
-    text = card(own, DescribedFile.of(file), licence="CC-BY-4.0", citation="nobody", name="mine")
+    text = card(own, file)
     (tmp_path / "card.json").write_text(json.dumps(text))
     found = read(tmp_path / "card.json")
-    assert found.metadata.name == "mine"
-    assert found.metadata.license == ["https://spdx.org/licenses/CC-BY-4.0"]
+    assert found.metadata.name == own.name
     (one,) = found.metadata.distribution
     assert one.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert one.content_url == file.name
@@ -132,11 +131,9 @@ def test_card_of_a_file_elsewhere(
     """Addresses lead from the card to the file."""
     (tmp_path / "cards").mkdir()
     out = tmp_path / "cards" / "own.json"
-    options = ["--url", "https://example.org/own", "--published", "2024-04-14"]
-    assert main(["data", "card", str(own.path), "--out", str(out), *options]) == 0
+    assert main(["data", "card", str(own.path), "--out", str(out)]) == 0
     text = json.loads(out.read_text())
     assert text["distribution"][0]["contentUrl"] == "../own.ecnas"
-    assert (text["url"], text["datePublished"]) == ("https://example.org/own", "2024-04-14")
     assert not {"version", "license", "citeAs"} & set(text)
     capsys.readouterr()
     assert main(["data", "card", str(own.path)]) == 0
@@ -157,10 +154,10 @@ def test_published_file(
     assert {line["columns/sha256"] for line in lines} == {entry.sha256}
 
 
-def test_a_file_without_a_checksum_has_no_card() -> None:
+def test_a_file_without_a_checksum_has_no_card(own: Table) -> None:
     entry = next(f for f in catalog().files if f.sha256 is None)
     with pytest.raises(ConfigError, match="no checksum is published"):
-        DescribedFile.published(entry)
+        card(own, entry)
 
 
 def test_versions_become_semantic(own: Table) -> None:
@@ -168,4 +165,4 @@ def test_versions_become_semantic(own: Table) -> None:
         *(("0.1.0.dev0", "0.1.0-dev0"), ("1.2.3", "1.2.3")),
         *(("1.0.0rc1", "1.0.0-rc1"), ("2.10.0b12", "2.10.0-b12")),
     ):
-        assert card(own, DescribedFile.of(own.path), version=version)["version"] == semantic
+        assert card(own, own.path, version=version)["version"] == semantic

@@ -10,24 +10,36 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
-from fetch_server import CONTENT, FAST, ProgressLog, Server, answer
+from fetch_server import CONTENT, ProgressLog, Server, answer
 
 from naslib_ecnas import errors
 from naslib_ecnas.data import fetch as fetching
 from naslib_ecnas.data.catalog import Citation, FileEntry
-from naslib_ecnas.data.fetch import Limits, Transfer, downloads_folder, fetch, local_copy
+from naslib_ecnas.data.fetch import Transfer, downloads_folder, fetch, local_copy
 from naslib_ecnas.errors import ChecksumError, FetchError, StorageError
-from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.progress import Progress, listening, silent
 
 HALF = len(CONTENT) // 2
-ONCE = replace(FAST, all_tries=1)
+NAMES = ("_TIMEOUT_S", "_TRIES", "_ALL_TRIES", "_PAUSE_S")
+SHIPPED = {name: getattr(fetching, name) for name in NAMES}
+#: Timeouts that no slow machine reaches, and no pauses.
+FAST = dict(zip(NAMES, (60.0, 3, 12, 0.0), strict=True))
+ONCE = {"_ALL_TRIES": 1}
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in FAST.items():
+        monkeypatch.setattr(fetching, name, value)
 
 
 @pytest.fixture
@@ -41,7 +53,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def made_up(address: str) -> FileEntry:
     size, digest = len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
     citation = Citation("nobody", "Nobody: Nothing.")
-    return FileEntry("made-up.bin", address, size, None, digest, "MIT", citation, "ecnas-tfrecord")
+    kind = "ecnas-tfrecord"
+    return FileEntry("made-up.bin", address, "MIT", citation, kind, size, sha256=digest)
 
 
 @pytest.fixture
@@ -49,10 +62,22 @@ def entry(server: Server) -> FileEntry:
     return made_up(f"{server.address}/somewhere/made-up.bin")
 
 
-def refused(entry: FileEntry, match: str | None = None, kind: Any = FetchError, **more: Any) -> Any:
+def heard(entry: FileEntry, log: Progress, **more: Any) -> Path:
+    """A fetch whose progress is reported to a log."""
+    with listening(log):
+        return fetch(entry, **more)
+
+
+def refused(
+    entry: FileEntry,
+    match: str | None = None,
+    kind: Any = FetchError,
+    limits: Mapping[str, float] = FAST,
+    **more: Any,
+) -> Any:
     """The error of a fetch that cannot succeed."""
-    with pytest.raises(kind, match=match) as caught:
-        fetch(entry, **{"limits": FAST, **more})
+    with pytest.raises(kind, match=match) as caught, patch.multiple(fetching, **limits):
+        fetch(entry, **more)
     return caught.value
 
 
@@ -66,12 +91,12 @@ def left() -> set[str]:
 
 def test_fetches_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> None:
     log = ProgressLog()
-    path = fetch(entry, progress=log, limits=FAST)
+    path = heard(entry, log)
     assert path == downloads_folder() / entry.name
     assert path.read_bytes() == CONTENT
     assert ("fetching made-up.bin", len(CONTENT), 0) in log.starts
     assert log.last == len(CONTENT)
-    assert fetch(entry, limits=FAST) == path == local_copy(entry)
+    assert fetch(entry) == path == local_copy(entry)
     assert len(server.asked) == 1
     assert left() == {entry.name}
 
@@ -82,7 +107,7 @@ def test_resumes_after_a_lost_connection(
 ) -> None:
     """Without a strong tag, too, because the checksum decides."""
     server.etag, server.cuts = etag, [300_000, 200_000]
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert fetch(entry).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
     assert server.sent == len(CONTENT)  # no byte twice
 
@@ -93,7 +118,7 @@ def test_resumes_in_a_later_call(server: Server, entry: FileEntry) -> None:
     assert "ECNAS_MIRROR" in str(error.remedy)
     assert left() == {"made-up.bin.part", "made-up.bin.part.json"}
     log = ProgressLog()
-    assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
+    assert heard(entry, log).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=400000-"]
     assert ("fetching made-up.bin", len(CONTENT), 400_000) in log.starts
     assert left() == {entry.name}
@@ -101,7 +126,7 @@ def test_resumes_in_a_later_call(server: Server, entry: FileEntry) -> None:
 
 def test_starts_again_if_the_server_knows_no_ranges(server: Server, entry: FileEntry) -> None:
     server.ranges, server.cuts = False, [400_000]
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert fetch(entry).read_bytes() == CONTENT
     assert server.sent == len(CONTENT) + 400_000
 
 
@@ -114,7 +139,7 @@ def test_starts_again_if_the_file_was_replaced(
     refused(entry, limits=ONCE)
     server.content, server.etag = CONTENT, tags[1]
     log = ProgressLog()
-    assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
+    assert heard(entry, log).read_bytes() == CONTENT
     again = [] if tags[0] else [None]
     assert server.asked == [None, "bytes=400000-", *again]
     assert any("do not fit" in note for note in log.notes) is bool(again)
@@ -127,7 +152,7 @@ def test_a_part_that_is_complete_or_too_long(server: Server, entry: FileEntry, r
     part.write_bytes(CONTENT + rest)
     state = {"address": entry.address, "version": '"one"'}
     part.with_name("made-up.bin.part.json").write_text(json.dumps(state))
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert fetch(entry).read_bytes() == CONTENT
     assert server.asked == ([None] if rest else [])
 
 
@@ -152,14 +177,15 @@ def test_another_file_is_refused_by_size_or_kind(server: Server, entry: FileEntr
         assert left() == set()
     # An approximate size leaves some room.
     rough = replace(entry, size=None, approximate_size=1_000_000)
-    assert fetch(rough, limits=FAST).read_bytes() == CONTENT
+    assert fetch(rough).read_bytes() == CONTENT
     refused(replace(rough, name="b", approximate_size=500_000), "another file")
 
 
 def test_temporary_refusals_are_tried_again(server: Server, entry: FileEntry) -> None:
     server.raw = [answer("503 Busy"), answer("429 Slow down"), b"nonsense\r\n\r\n"]
     log = ProgressLog()
-    assert fetch(entry, limits=replace(FAST, tries=4), progress=log).read_bytes() == CONTENT
+    with patch.multiple(fetching, _TRIES=4):
+        assert heard(entry, log).read_bytes() == CONTENT
     assert all("trying again" in note for note in log.notes)
     for note, fault in zip(log.notes, ("503", "429", "BadStatusLine"), strict=True):
         assert fault in note
@@ -172,7 +198,7 @@ def test_a_server_that_is_silent_or_gone(server: Server, entry: FileEntry) -> No
     server.raw = [answer("302 Found", Location="http://[::1")]
     refused(entry, "Invalid IPv6 URL", limits=ONCE)
     server.hold_at = 0
-    refused(entry, "connection (failed|was lost)", limits=replace(ONCE, timeout=0.1))
+    refused(entry, "connection (failed|was lost)", limits={**ONCE, "_TIMEOUT_S": 0.1})
     server.close()
     refused(entry, "connection failed .*refused")
 
@@ -194,7 +220,7 @@ def test_a_server_that_is_slow_without_end(
 ) -> None:
     """Never silent for long, so that no timeout helps; without a size, too."""
     server.endless = begin, piece
-    slow = replace(ONCE, timeout=0.2, least_speed=1_000_000)
+    slow = {**ONCE, "_TIMEOUT_S": 0.2, "_LEAST_SPEED": 1_000_000}
     refused(entry, "fewer than 1000000 bytes a second", limits=slow)
     refused(replace(entry, size=None, sha256=None), "fewer", limits=slow, unverified=True)
     assert not (downloads_folder() / entry.name).exists()
@@ -207,7 +233,7 @@ def test_redirects_lead_to_http_only(server: Server, entry: FileEntry) -> None:
     other = Server()
     server.raw = [answer("302 Found", Location=f"{other.address}/elsewhere/made-up.bin")]
     try:
-        assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+        assert fetch(entry).read_bytes() == CONTENT
     finally:
         other.close()
     assert (server.asked, other.asked) == ([None] * 3, [None])
@@ -216,7 +242,7 @@ def test_redirects_lead_to_http_only(server: Server, entry: FileEntry) -> None:
 # -- mirrors and the cache ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", ["{}", "file://{}", "{}/"])
+@pytest.mark.parametrize("form", ["{}", "{}/"])
 def test_a_mirror_folder_is_used_in_place(
     server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
 ) -> None:
@@ -224,9 +250,10 @@ def test_a_mirror_folder_is_used_in_place(
     refused(entry, "does not hold")
     copy = tmp_path / entry.name
     copy.write_bytes(CONTENT)
-    assert fetch(entry, limits=FAST) == copy == local_copy(entry)
-    copy.write_bytes(CONTENT[:-1] + b"!")
-    refused(entry, kind=ChecksumError)
+    assert fetch(entry) == copy == local_copy(entry)
+    for wrong in (CONTENT[:-1] + b"!", CONTENT + b"!"):
+        copy.write_bytes(wrong)
+        refused(entry, kind=ChecksumError)
     copy.write_bytes(CONTENT[:-1])
     error = refused(entry, kind=errors.TruncatedError)
     assert error.offset == len(CONTENT) - 1
@@ -237,13 +264,13 @@ def test_a_mirror_folder_is_used_in_place(
 def test_a_mirror_address_replaces_the_published_one(
     server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for scheme in ("ftp://host/folder", "s3://bucket", "file://host/folder"):
+    for scheme in ("ftp://host/folder", "s3://bucket", "file:///folder"):
         monkeypatch.setenv("ECNAS_MIRROR", scheme)
         refused(entry, kind=errors.ConfigError)
         assert local_copy(entry) is None
     monkeypatch.setenv("ECNAS_MIRROR", server.address + "/mirror/")
     gone = replace(entry, address="https://nowhere.invalid/made-up.bin")
-    assert fetch(gone, limits=FAST).read_bytes() == CONTENT
+    assert fetch(gone).read_bytes() == CONTENT
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, entry: FileEntry) -> None:
@@ -251,11 +278,11 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, entry: Fil
     assert "ecnas data fetch" in str(error.remedy)
     assert server.asked == []
     assert not downloads_folder().exists()
-    path = fetch(entry, limits=FAST)
+    path = fetch(entry)
     path.write_bytes(CONTENT[:1000])
     refused(entry, "damaged", download=False)
     log = ProgressLog()
-    assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
+    assert heard(entry, log).read_bytes() == CONTENT
     assert any("fetching it again" in note for note in log.notes)
 
 
@@ -266,12 +293,12 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
     log = ProgressLog()
     # Without a tag there is no proof that the parts belong together, so nothing is resumed.
     server.etag, server.cuts = None, [400_000]
-    path = fetch(unknown, unverified=True, limits=FAST, progress=log)
+    path = heard(unknown, log, unverified=True)
     assert server.asked == [None, None]
     record = downloads_folder() / "made-up.bin.sha256"
     assert record.read_text() == f"{entry.sha256}  made-up.bin\n"
     assert any(str(entry.sha256) in note for note in log.notes)
-    assert fetch(unknown, unverified=True, limits=FAST) == path
+    assert fetch(unknown, unverified=True) == path
     # From then on, another file of that name is refused.
     path.unlink()
     server.content = CONTENT[::-1]
@@ -282,9 +309,13 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
 # -- one transfer ---------------------------------------------------------------------------------
 
 
-def one(server: Server, part: Path, log: Progress = silent, **more: Any) -> Transfer:
+def one(server: Server, part: Path, log: Progress = silent, **limits: float) -> Transfer:
+    """A transfer after its run."""
     address = f"{server.address}/made-up.bin"
-    return Transfer(made_up(address), address, part, log, **{"limits": FAST, **more})
+    transfer = Transfer(made_up(address), address, part)
+    with listening(log), patch.multiple(fetching, **(limits or FAST)):
+        transfer.run()
+    return transfer
 
 
 def half_there(server: Server, part: Path) -> None:
@@ -295,16 +326,17 @@ def half_there(server: Server, part: Path) -> None:
 
 
 def test_tries_are_bounded_and_pauses_grow(server: Server, tmp_path: Path) -> None:
-    limits, pauses = Limits(), list[float]()
-    assert (limits.timeout, limits.tries, limits.all_tries, limits.pause) == (30.0, 4, 40, 0.5)
+    pauses: list[float] = []
+    assert list(SHIPPED.values()) == [30.0, 4, 40, 0.5]
     server.raw = [answer("503 Busy")] * 4
-    with pytest.raises(FetchError, match="503"):
-        one(server, tmp_path / "part", limits=limits, sleep=pauses.append).run()
+    sleep = patch.object(fetching.time, "sleep", pauses.append)
+    with sleep, pytest.raises(FetchError, match="503"):
+        one(server, tmp_path / "part", **SHIPPED)
     assert pauses == [0.5, 1.0, 2.0]
     assert len(server.asked) == 4
     server.asked, server.cuts = [], [1000] * 99  # tries that bring a little each
     with pytest.raises(FetchError, match="did not arrive") as caught:
-        one(server, tmp_path / "part", limits=replace(FAST, tries=2, all_tries=5)).run()
+        one(server, tmp_path / "part", _TRIES=2, _ALL_TRIES=5)
     assert "5,000 bytes are kept" in str(caught.value.remedy)
     assert len(server.asked) == 5
     assert (tmp_path / "part").read_bytes() == CONTENT[:5000]
@@ -320,7 +352,6 @@ def test_only_an_answer_from_the_right_place_is_appended(server: Server, tmp_pat
         server.raw = [answer("206 Partial", CONTENT[start:], Content_Range=place)]
         log = ProgressLog()
         transfer = one(server, tmp_path / "part", log)
-        transfer.run()
         assert (tmp_path / "part").read_bytes() == CONTENT
         right = start == HALF
         assert transfer.resumed is right
@@ -334,7 +365,7 @@ def test_a_file_that_became_shorter(server: Server, tmp_path: Path) -> None:
     server.content = CONTENT[: HALF // 2]
     log = ProgressLog()
     with pytest.raises(FetchError, match="another file"):
-        one(server, tmp_path / "part", log).run()
+        one(server, tmp_path / "part", log)
     assert server.asked == [f"bytes={HALF}-", None]
     assert "has changed" in log.notes[0]
     assert not (tmp_path / "part").exists()
@@ -344,7 +375,7 @@ def test_a_part_without_a_valid_record_is_not_resumed(server: Server, tmp_path: 
     for i, state in enumerate(("", "{", "[]", '{"version": 3}', '{"address": "elsewhere"}')):
         half_there(server, tmp_path / f"part{i}")
         (tmp_path / f"part{i}.json").write_text(state)
-        one(server, tmp_path / f"part{i}").run()
+        one(server, tmp_path / f"part{i}")
         assert (tmp_path / f"part{i}").read_bytes() == CONTENT
     assert server.asked == [None] * 5
 
@@ -360,21 +391,24 @@ def test_an_interruption_keeps_what_came(server: Server, entry: FileEntry) -> No
                 raise KeyboardInterrupt
 
     log = Interrupting()
-    refused(entry, kind=KeyboardInterrupt, progress=log)
+    with listening(log):
+        refused(entry, kind=KeyboardInterrupt)
     assert any("goes on from there" in note for note in log.notes)
     kept = (downloads_folder() / "made-up.bin.part").stat().st_size
     assert kept > 200_000
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert fetch(entry).read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={kept}-"]
 
 
 SCRIPT = """
 import pickle, sys
 from naslib_ecnas.data.fetch import fetch
+from naslib_ecnas.progress import listening
 def printed(task, done=0, total=None, *, unit="", note=""):
     if done:
         print(done, flush=True)
-fetch(pickle.loads(bytes.fromhex(sys.argv[1])), progress=printed)
+with listening(printed):
+    fetch(pickle.loads(bytes.fromhex(sys.argv[1])))
 """
 
 
@@ -391,7 +425,7 @@ def test_a_killed_process_leaves_a_part_to_resume(
     server.hold_at = None
     kept = (downloads_folder() / "made-up.bin.part").stat().st_size
     assert first <= kept <= HALF
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert fetch(entry).read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={kept}-"]
 
 
@@ -407,11 +441,12 @@ def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
     server.hold_at = HALF
     log = Waiting()
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(fetch, entry, limits=FAST)
+        first = pool.submit(fetch, entry)
         assert server.held.wait(60)
-        with pytest.raises(FetchError, match="no sign of life in 0 s"):  # waiting has an end
-            fetching.locked(downloads_folder() / entry.name, silent, patience=0).__enter__()
-        second = pool.submit(fetch, entry, limits=FAST, progress=log)
+        no_sign = pytest.raises(FetchError, match="no sign of life in 0 s")
+        with no_sign, patch.object(fetching, "_PATIENCE_S", 0):  # waiting has an end
+            fetching.locked(downloads_folder() / entry.name).__enter__()
+        second = pool.submit(heard, entry, log)
         assert log.waits.wait(60)
         server.go.set()
     assert first.result() == second.result() == downloads_folder() / entry.name
@@ -424,11 +459,13 @@ def test_a_process_that_gives_signs_of_life_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "_BEAT", 0.01)
+    monkeypatch.setattr(fetching, "_PATIENCE_S", 20)
     path = tmp_path / "x"
     lock, log = tmp_path / ".x.lock", ProgressLog()
     with ThreadPoolExecutor(1) as pool:
-        with fetching.locked(path, silent):
-            other = pool.submit(fetching.locked(path, log, patience=20).__enter__)
+        with fetching.locked(path), listening(log):
+            wait = fetching.locked(path).__enter__
+            other = pool.submit(copy_context().run, wait)
             while not log.notes:
                 pass
             times = {lock.stat().st_mtime_ns}
@@ -458,14 +495,14 @@ def test_a_cache_or_file_of_another_kind(
     final.mkdir(parents=True)
     refused(entry, str(final), kind=StorageError)
     final.rmdir()
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert fetch(entry).read_bytes() == CONTENT
     assert len(server.asked) == 1
 
 
 def test_a_read_only_cache(
     server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = fetch(entry, limits=FAST)
+    path = fetch(entry)
     real = os.open
 
     def read_only(name: Any, flags: int, *args: Any, **more: Any) -> int:
@@ -474,7 +511,7 @@ def test_a_read_only_cache(
         return real(name, flags, *args, **more)
 
     monkeypatch.setattr(os, "open", read_only)
-    assert fetch(entry, limits=FAST) == path  # a file that is there can be used
+    assert fetch(entry) == path  # a file that is there can be used
     refused(replace(entry, name="another.bin"), "cannot be written", kind=StorageError)
 
 
@@ -488,30 +525,5 @@ def test_a_name_that_cannot_be_written_to(server: Server, tmp_path: Path) -> Non
         else:
             (place / taken).mkdir()
         with pytest.raises(StorageError, match=str(place / taken)):
-            one(server, place / "part").run()
+            one(server, place / "part")
     assert len(server.asked) == 2  # none for the first
-
-
-# -- checksums ------------------------------------------------------------------------------------
-
-
-def test_a_file_is_checked_by_size_and_checksum(entry: FileEntry, tmp_path: Path) -> None:
-    path = tmp_path / "made-up.bin"
-    path.write_bytes(CONTENT)
-    assert fetching.sha256_of(path) == entry.sha256
-    (tmp_path / "empty").touch()
-    assert fetching.sha256_of(tmp_path / "empty") == hashlib.sha256().hexdigest()
-    for known in (entry, replace(entry, sha256=None), replace(entry, size=None)):
-        assert fetching.check(path, known) == entry.sha256
-    for content, kind in (
-        (CONTENT + b"!", ChecksumError),
-        (CONTENT[:-1], errors.TruncatedError),
-        (CONTENT[:-1] + b"!", ChecksumError),
-    ):
-        path.write_bytes(content)
-        with pytest.raises(kind) as caught:
-            fetching.check(path, entry)
-        assert type(caught.value) is kind
-    for known in (entry, replace(entry, size=None)):
-        with pytest.raises(errors.UnknownTableError, match="cannot be read"):
-            fetching.check(tmp_path / "none", known)

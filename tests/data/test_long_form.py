@@ -7,7 +7,6 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow
 import pytest
 from fetch_server import ProgressLog
+from foreign import same_values, synthetic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -23,7 +23,6 @@ from pyarrow import parquet
 from naslib_ecnas import errors
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import long_form
-from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.data.convert import read, sniff
 from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
 from naslib_ecnas.data.nasbench_tfrecord import NASBENCH
@@ -33,8 +32,6 @@ from naslib_ecnas.progress import listening
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-Maker = Callable[..., Columns]
-Same = Callable[[Columns, Columns], None]
 often = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -47,7 +44,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / str(request.param)
 
 
-def test_everything_comes_back(path: Path, synthetic: Maker, same_values: Same) -> None:
+def test_everything_comes_back(path: Path) -> None:
     columns = synthetic(vertices=5, cells=13, budgets=(4, 12))
     energy = columns.values["energy_kwh"].copy()
     energy[0, 1, 2], energy[3] = np.nan, np.nan
@@ -66,7 +63,7 @@ def test_everything_comes_back(path: Path, synthetic: Maker, same_values: Same) 
 @given(
     values=st.lists(st.floats(0, 1e8, exclude_min=True) | st.just(np.nan), min_size=12, max_size=12)
 )
-def test_numbers_come_back_exactly(path: Path, synthetic: Maker, values: list[float]) -> None:
+def test_numbers_come_back_exactly(path: Path, values: list[float]) -> None:
     array = np.array(values).reshape(2, 2, 3)
     if np.isnan(array).all():
         array[0, 0, 0] = 1.0
@@ -75,29 +72,13 @@ def test_numbers_come_back_exactly(path: Path, synthetic: Maker, values: list[fl
     np.testing.assert_array_equal(read(path).values["training_time_s"], array)
 
 
-def test_the_caller_overrules_the_file(path: Path, synthetic: Maker) -> None:
-    write(path, synthetic())
-    known = Provenance("measured", device="here")
-    found = read(path, name="mine", vertices=7, provenance={"energy_kwh": known})
-    assert (found.name, found.vertices, found.provenance["energy_kwh"]) == ("mine", 7, known)
-
-
-def test_lines_name_their_cells(synthetic: Maker) -> None:
-    columns = synthetic(vertices=5, cells=40)
-    (lines,) = long_form._to_lines(columns)
-    cells = [Space(5).cell(int(row)) for row in columns.rows]
-    assert lines["cell"][::6] == [str(cell) for cell in cells]
-    assert lines["nasbench_hash"][::6] == [cell.nasbench_hash for cell in cells]
-
-
 def test_parts_are_the_lines_and_report_progress(
-    path: Path, synthetic: Maker, same_values: Same, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     columns = synthetic(vertices=5, cells=40)
     write(path, columns)
     whole, log = path.read_bytes(), ProgressLog()
     monkeypatch.setattr(long_form, "_LINES", 13)
-    monkeypatch.setattr(long_form, "_PIECE", 1 << 15)
     with listening(log):
         write(path, columns)
         assert path.suffix == ".parquet" or path.read_bytes() == whole
@@ -113,12 +94,6 @@ def test_parts_are_the_lines_and_report_progress(
     assert log.last == -1  # it no longer listens
 
 
-def test_a_line_break_of_any_system_and_a_mark_at_the_start(tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
-    assert read(path).values["energy_kwh"].item() == 0.5
-
-
 def test_a_bad_line_is_numbered_beyond_the_first_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,20 +105,19 @@ def test_a_bad_line_is_numbered_beyond_the_first_part(
         read_csv(path)
 
 
+@pytest.mark.parametrize("before", [0, 8186])  # so that a piece ends within a character
 @pytest.mark.parametrize("place", [0, 3, 8, 9])
-def test_bytes_of_no_text_are_located_across_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
-) -> None:
-    monkeypatch.setattr(long_form, "_PIECE", 4)
+def test_bytes_of_no_text_are_located(tmp_path: Path, place: int, before: int) -> None:
     content = "cell,ä€x,".encode()
-    (tmp_path / "x.csv").write_bytes(content[:place] + b"\xff" + content[place:])
+    raw = b"\n" * before + content[:place] + b"\xff" + content[place:]
+    (tmp_path / "x.csv").write_bytes(raw)
     with pytest.raises(FormatError) as caught:
         read_csv(tmp_path / "x.csv")
     # A cut character is wrong from its first byte.
-    assert caught.value.offset == {8: 7, 9: 7}.get(place, place)
+    assert caught.value.offset == before + {8: 7, 9: 7}.get(place, place)
 
 
-def test_a_csv_whose_lines_were_changed_is_refused(tmp_path: Path, synthetic: Maker) -> None:
+def test_a_csv_whose_lines_were_changed_is_refused(tmp_path: Path) -> None:
     """Whoever means the change deletes the digest from the first line, which is covered, too."""
     path = tmp_path / "x.csv"
     write_csv(path, synthetic())
@@ -240,6 +214,7 @@ FORMS = {
     "UTF-16": PLAIN.encode("utf-16"),
     "UTF-16, big end first": codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"),
     "mark": PLAIN.encode("utf-8-sig"),
+    "line feeds after returns": PLAIN.replace("\n", "\r\n").encode(),
     "carriage returns": PLAIN.replace("\n", "\r").encode(),
     "hashes": HASHES.encode(),
     "capitals and blanks": PLAIN.replace("cell,epochs", " Cell , EPOCHS").encode(),
@@ -316,9 +291,7 @@ def test_a_small_parquet_file_is_no_large_table(tmp_path: Path) -> None:
         read(path)
 
 
-def test_a_flipped_bit_of_an_export_is_found(
-    path: Path, synthetic: Maker, same_values: Same
-) -> None:
+def test_a_flipped_bit_of_an_export_is_found(path: Path) -> None:
     columns = synthetic(cells=2, budgets=(4,), repeats=1)
     write(path, columns)
     raw, rng = path.read_bytes(), np.random.default_rng(4)
@@ -354,7 +327,7 @@ def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_pyarrow_the_error_names_the_extra(
-    tmp_path: Path, synthetic: Maker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # what makes an import fail
     with pytest.raises(errors.MissingDependencyError, match=r"naslib-ecnas\[tables\]"):
@@ -363,41 +336,28 @@ def test_without_pyarrow_the_error_names_the_extra(
         read_parquet(tmp_path / "x.parquet")
 
 
-# -- cells as texts -------------------------------------------------------------------------------
-
-SOURCE = Source("x.csv", None)
-
-
-def rows_of(*texts: str) -> list[int]:
-    return long_form._rows_of(texts, SOURCE).tolist()
-
-
-def test_texts_of_all_small_cells_and_some_large_ones() -> None:
-    five = np.arange(len(Space(5)), dtype=np.int32)
-    rows = np.concatenate([five, Space(7).sample(np.random.default_rng(0), 500)])
-    texts = long_form._texts_of(rows.astype(np.int32))
-    assert texts == [str(Cell.from_row(row)) for row in rows.tolist()]
-    assert rows_of(*texts) == rows.tolist()
-    assert rows_of() == []
-
-
-def test_other_forms_of_a_cell() -> None:
-    usual = str(Cell.from_row(7))
+def test_other_forms_of_a_cell(tmp_path: Path) -> None:
+    path, usual = tmp_path / "x.csv", str(Cell.from_row(7))
     for text in (
         "0010000000010000:input,conv1x1-bn-relu,maxpool3x3,output",  # a vertex on no path
         "0110000100010000:input,maxpool3x3,conv1x1-bn-relu,output",  # another order
         " 0100:input, output ",
         "0" * 7 + "1" + "0" * 56 + ":input," + "maxpool3x3," * 6 + "output",  # pruned from 8
     ):
-        assert rows_of(usual, text, usual) == [7, Cell(text).row, 7]
+        path.write_text(f'cell,epochs,energy_kwh\n"{usual}",4,0.25\n"{text}",4,0.5\n')
+        columns = read(path)
+        assert columns.rows.tolist() == sorted([7, Cell(text).row])
+        assert columns.values["energy_kwh"][columns.rows.tolist().index(7)].item() == 0.25
 
 
-def test_texts_that_are_not_a_cell_are_an_error_of_the_file() -> None:
+def test_texts_that_are_not_a_cell_are_an_error_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
     for text in (
         *("", ":", "0100", "None", "7"),
         *("0100:input,maxpool3x3,output", "0100:output,input"),
         *(f"{bits}:input,output" for bits in ("0200", "0000", "0010", "01a0", "01\u06610")),
         "0" * 49 + ":input," + "maxpool3x3," * 5 + "output",
     ):
+        path.write_text(PLAIN + f'"{text}",4,0.5,0.5\n')
         with pytest.raises(FormatError, match=r"x\.csv: a line has no valid cell"):
-            rows_of(str(Cell.from_row(3)), text)
+            read(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from foreign import synthetic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import cells, energy, packed, row
@@ -30,14 +31,7 @@ from naslib_ecnas.errors import FormatError, TruncatedError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-Maker = Callable[..., Columns]
-Same = Callable[[Columns, Columns], None]
 Reader = Callable[..., Columns]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "x.tfrecord"
 
 
 # -- what is refused ------------------------------------------------------------------------------
@@ -128,17 +122,6 @@ def test_a_cell_in_two_forms(path: Path) -> None:
         read_ecnas(path)
 
 
-def test_all_digits_of_hashes_are_checked_on_request(path: Path) -> None:
-    large = cells(7, 2)[-1]
-    wrong = large.nasbench_hash[:-1] + "x"
-    write_frames(path, [row({1: {6: 0.5}}, large, hash=wrong)])
-    read_ecnas(path)
-    with pytest.raises(FormatError, match="must be its cell's"):
-        read_ecnas(path, check_hashes=True)
-    write_frames(path, [row({1: {6: 0.5}}, large)])
-    read_ecnas(path, check_hashes=True)
-
-
 def test_empty_and_uneven_files(path: Path) -> None:
     write_frames(path, [])
     with pytest.raises(FormatError, match="no training"):
@@ -152,7 +135,7 @@ def test_empty_and_uneven_files(path: Path) -> None:
         sniff(path)
 
 
-def test_metrics_that_a_format_cannot_hold_are_not_dropped(path: Path, synthetic: Maker) -> None:
+def test_metrics_that_a_format_cannot_hold_are_not_dropped(path: Path) -> None:
     made = synthetic()
     with pytest.raises(FormatError, match=r"cannot hold .*energy_kwh"):
         write_nasbench(path, made)
@@ -177,7 +160,7 @@ often = settings(
     params=[(ECNAS, write_ecnas, read_ecnas), (NASBENCH, write_nasbench, read_nasbench)],
     ids=["ecnas", "nasbench"],
 )
-def made(request: pytest.FixtureRequest, tmp_path: Path, synthetic: Maker) -> tuple[Path, Reader]:
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Reader]:
     kind, write, reader = request.param
     write(tmp_path / "good.tfrecord", synthetic(kind, cells=4, budgets=(4,), repeats=2))
     return tmp_path / "good.tfrecord", reader

@@ -19,13 +19,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from foreign import FIELDS, Content, content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from naslib_ecnas.data import unpickle
-from naslib_ecnas.data.unpickle import load, unpickled
+from naslib_ecnas.data.convert import read, sniff
+from naslib_ecnas.data.table import Columns
+from naslib_ecnas.data.unpickle import load, read_nasbench_pickle, unpickled
 from naslib_ecnas.errors import FormatError, TruncatedError
+from naslib_ecnas.space import Space
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 linux = pytest.mark.skipif(not os.path.exists("/proc/self"), reason="limits of Linux")
@@ -216,3 +220,71 @@ def test_arrays_of_numpy_come_back(data: st.DataObject, protocol: int, fortran: 
         raw = pickle.dumps(np.asfortranarray(binary) if fortran else binary, protocol)
         matrix = unpickle._Unpickler(io.BytesIO(raw), encoding="latin1").load()
         assert matrix.bits() == "".join(str(int(entry)) for entry in binary.ravel())
+
+
+# -- NASLib's file --------------------------------------------------------------------------------
+
+
+def check(columns: Columns, made: Content) -> None:
+    assert columns.shape == (len(made), 1, 3)
+    assert columns.budgets == (108,)
+    hashes = Space(columns.vertices).hashes()[columns.rows].tolist()
+    for i, name in enumerate(hashes):
+        for repeat, training in enumerate(made[name][1][108]):
+            for field, value in training.items():
+                when, _, what = field.partition("_")
+                metric = ("halfway_" if when == "halfway" else "") + what
+                metric += "_s" if what == "training_time" else ""
+                assert columns.values[metric][i, 0, repeat] == value
+    assert len(columns.values) == len(FIELDS)
+
+
+def test_every_protocol_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.pkl"
+    for protocol in PROTOCOLS:
+        path.write_bytes(pickle.dumps(content(), protocol))
+        columns = read_nasbench_pickle(path)
+        check(columns, content())
+        origin = columns.provenance["test_accuracy"]
+        assert (origin.kind, origin.device, origin.repeats) == ("measured", "TPU v2", 3)
+        if protocol >= 2:
+            assert sniff(path) == "nasbench-pickle"
+            check(read(path), content())
+
+
+# -- sound pickles of other content ---------------------------------------------------------------
+
+
+def _edited(fixed: Any = (), computed: Any = (), training: Any = ()) -> Content:
+    """Content with changes in its second entry."""
+    made = content(n=3)
+    entry = made[sorted(made)[1]]
+    entry[0].update(fixed)
+    entry[1][108][0].update(training)
+    entry[1].update(computed)
+    return made
+
+
+ODD: list[Any] = [
+    *([], {}, {1: ({}, {})}, {"a" * 32: ({},)}, {"a" * 32: ([], [])}),
+    *(
+        _edited({"module_adjacency": matrix})
+        for matrix in (None, np.full((2, 2), 2), np.zeros((2, 2)), np.zeros(4, dtype=np.int8))
+    ),
+    _edited({"module_adjacency": np.zeros((3, 3), dtype=np.int8)}),  # no edges
+    *(_edited({"module_operations": operations}) for operations in (["a"], [1])),
+    *(_edited({"trainable_parameters": number}) for number in (5, 1 << 200)),
+    *(_edited(computed=computed) for computed in ({"108": []}, {0: []}, {108: [1]})),
+    _edited(training={"loss": 1.0}),
+    *(_edited(training={"final_test_accuracy": value}) for value in ("1", 2.0)),
+    _edited(training={"final_training_time": 1 << 2000}),
+    dict(zip(content(n=2), reversed(content(n=2).values()), strict=True)),  # wrong hashes
+]
+
+
+def test_other_content_is_refused(tmp_path: Path) -> None:
+    for made in ODD:
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(made))
+        with pytest.raises(FormatError) as caught:
+            read_nasbench_pickle(tmp_path / "x.pkl")
+        assert caught.value.path == str(tmp_path / "x.pkl")

@@ -1,4 +1,4 @@
-"""Every code block of the documentation runs, and prints what the page says that it prints.
+"""Every code block and notebook of the documentation runs, and prints what it says that it prints.
 
 Blocks marked `python` or `sh` are run, those of one page in their order: the Python ones in one
 process and namespace, the others by bash, all in one new folder. A block `text` right after one is
@@ -29,6 +29,7 @@ from naslib_ecnas.adapters import naslib_patches
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md")
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 PUBLISHED = Path(
     os.environ.get("ECNAS_REFERENCE_DATA") or ROOT.parent / "shared" / "ecnas-data"
 ).joinpath("official")
@@ -76,7 +77,8 @@ def _gpu() -> bool:
 
 
 #: Optional packages that a block may need.
-MODULES = ("matplotlib", "optuna", "pymoo", "torch")
+MODULES = ("botorch", "carps", "matplotlib", "mfpbench", "neps", "optuna", "optunahub", "pandas")
+MODULES += ("pymoo", "syne_tune", "torch")
 
 #: What else it may need, and how to see whether it is there.
 NEEDS: dict[str, Callable[[], bool]] = {
@@ -149,6 +151,20 @@ def blocks(text: str, page: str) -> list[Block]:
     return found
 
 
+def cells(path: Path) -> list[Block]:
+    """The code cells of a notebook; its output is not compared where a tag says that it varies."""
+    found = []
+    for at, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"]):
+        if cell["cell_type"] == "code":
+            printed = "".join(text for out in cell["outputs"] for text in out.get("text", ()))
+            same = printed and "varies" not in cell["metadata"].get("tags", ())
+            page, code = str(path.relative_to(ROOT)), "".join(cell["source"])
+            found.append(
+                Block(page, at, "python", code, ("matplotlib",), "", printed if same else None)
+            )
+    return found
+
+
 def fault_of(run: list[Block], folder: Path, environment: dict[str, str]) -> str:
     """What went wrong first in the blocks of a page; empty where nothing did."""
     blocks = [{**vars(block), "code": _INSTALL.sub("", block.code)} for block in run]
@@ -174,7 +190,7 @@ BLOCKS = [
     block
     for path in PAGES
     for block in blocks(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
-]
+] + [block for path in NOTEBOOKS for block in cells(path)]
 
 
 @pytest.fixture
@@ -190,10 +206,12 @@ def environment(modelled_cache: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", sorted({block.page for block in BLOCKS}))
 def test_the_page_runs(name: str, tmp_path: Path, environment: dict[str, str]) -> None:
-    # Pages name the examples by where they lie, seen from the page.
-    beside = Path("examples" if name.startswith("docs") else "docs/examples")
-    shutil.copytree(ROOT / "docs" / "examples", tmp_path / beside)
+    # Pages name the examples by where they lie, seen from the top of a clone or from the page.
+    shutil.copytree(ROOT / "docs" / "examples", tmp_path / "docs" / "examples")
+    if name.startswith("docs"):
+        (tmp_path / "examples").symlink_to("docs/examples")
     run = [block for block in BLOCKS if block.page == name and not block.missing]
+    environment["SYNETUNE_FOLDER"] = str(tmp_path / "syne-tune")  # its own default is in the home
     assert fault_of(run, tmp_path, environment) == ""
 
 
@@ -216,25 +234,13 @@ one ...
 ```python
 a = 2
 ```
-
 <!-- not run: no reason -->
-
-```sh
-false
-```
-
-```yaml
-no: code
-```
-
 ```sh
 pip install 'x' && echo two > file
 ```
-
 ```python
-print(open("file").read(), a)
+print(a)
 ```
-
 ```text
 three
 ```
@@ -242,10 +248,9 @@ three
 
 
 def test_this_test_would_notice(tmp_path: Path, environment: dict[str, str]) -> None:
-    found = blocks(_PAGE, "page")
-    assert [b.language for b in found] == ["python", "python", "sh", "sh", "python"]
-    assert [bool(b.missing) for b in found] == [False, True, True, False, False]
-    fault = fault_of([found[0], found[3], found[4]], tmp_path, environment)
-    assert fault.startswith("page:29\nthe page says:\nthree\n\nbut it prints:\ntwo\n 1\n")
+    first, needs, not_run, last = blocks(_PAGE, "page")
+    assert [bool(b.missing) for b in (first, needs, not_run, last)] == [False, True, True, False]
+    fault = fault_of([first, not_run, last], tmp_path, environment)
+    assert fault == "page:18\nthe page says:\nthree\n\nbut it prints:\n1\n"
     for code, error in (("python\n1 / 0", "ZeroDivisionError"), ("sh\nexit 3", "exit code 3")):
         assert error in fault_of(blocks(f"```{code}\n```\n", "page"), tmp_path, environment)

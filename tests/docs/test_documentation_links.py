@@ -124,6 +124,12 @@ def test_the_example_runs(tmp_path: Path, modelled: None) -> None:
     assert (tmp_path / "comparison" / "results.csv").is_file()
 
 
+def test_doctests_have_the_heading_that_the_reference_shows_as_code() -> None:
+    for folder in ("naslib_ecnas", "data", "adapters"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"^ *Example:$", _read(path), re.MULTILINE), path
+
+
 def test_pictures_are_small() -> None:
     for picture in DOCS.glob("*.png"):
         assert picture.stat().st_size < 150_000

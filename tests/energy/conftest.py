@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.energy import EnergyMeter
+from naslib_ecnas.energy import EnergyMeter, rapl
 
 SOURCE = Path(__file__).with_name("standin_nvml.c")
 #: The longest that a test waits for what must happen anyway.
@@ -147,6 +147,7 @@ def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Powercap:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the lock's folder
     cap = Powercap(tmp_path / "powercap")
+    monkeypatch.setattr(rapl, "POWERCAP", cap.root)
     for package in range(2):
         cap.zone(f"intel-rapl:{package}", f"package-{package}", 1_000_000 * (package + 1))
         cap.zone(f"intel-rapl:{package}:0", "core", 500_000)

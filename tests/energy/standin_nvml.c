@@ -1,7 +1,7 @@
 /* A stand-in for libnvidia-ml.so.1: synthetic GPUs whose energy is known in closed form.
  *
- * Power in W is  power + swing * sin(2 pi hertz (t - origin)),  t by CLOCK_MONOTONIC, as Python's
- * time.monotonic, or a clock that tests set. Tests set values by standin_set, or in another process
+ * Power in W is constant; time is CLOCK_MONOTONIC, as Python's time.monotonic, or a clock that tests
+ * set. Tests set values by standin_set, or in another process
  * by STANDIN_NVML="gpus=2,power=200" before it is loaded. Only what the meter calls is here; struct
  * layouts are those of nvml.h.
  */
@@ -17,8 +17,8 @@ enum { OK, UNINITIALIZED, BAD_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND 
 enum { MAX_GPUS = 4, MAX_OTHERS = 4, POWER_INSTANT = 186, SCOPE_MODULE = 1 };
 
 typedef struct {
-    double power, swing, hertz, origin, base;    /* base: J used before origin */
-    double period, scale;                        /* refresh in s; counter's factor */
+    double power, origin, base;                  /* base: J used before origin */
+    double period;                               /* refresh of the counter in s */
     double shown;                                /* mJ shown since `frozen` was set */
     double module;                               /* W of the module's rest; 0: not supported */
     int counter, instant, average, states;       /* sensors: 1 works, 0 not supported */
@@ -49,17 +49,12 @@ static double now(void) {
 }
 
 static double joules(const Gpu *g, double t) {
-    double dt = t > g->origin ? t - g->origin : 0, w = 2 * M_PI * g->hertz;
-    return g->base + g->power * dt + (w > 0 ? g->swing * (1 - cos(w * dt)) / w : 0);
-}
-
-static double watts(const Gpu *g, double t) {
-    return g->power + g->swing * sin(2 * M_PI * g->hertz * (t - g->origin));
+    return g->base + g->power * (t > g->origin ? t - g->origin : 0);
 }
 
 static double counter_mj(const Gpu *g, double t) {
     double seen = g->period > 0 ? floor(t / g->period) * g->period : t;
-    return floor(1000 * g->scale * joules(g, seen));
+    return floor(1000 * joules(g, seen));
 }
 
 #define KEY(name) else if (!strcmp(key, #name)) g->name = x;
@@ -70,14 +65,10 @@ int standin_set(int i, const char *key, double x) {
     if (!strcmp(key, "gpus")) count = (int)x;
     else if (!strcmp(key, "clock")) set_clock = x;
     else if (!strcmp(key, "driver")) driver = (int)x;
-    else if (!strcmp(key, "power") || !strcmp(key, "swing") || !strcmp(key, "hertz")) {
-        g->base = joules(g, t);
-        g->origin = t;
-        *(key[0] == 'p' ? &g->power : key[0] == 's' ? &g->swing : &g->hertz) = x;
-    }
+    else if (!strcmp(key, "power")) { g->base = joules(g, t); g->origin = t; g->power = x; }
     else if (!strcmp(key, "reset")) { g->base = x; g->origin = t; }
     else if (!strcmp(key, "frozen")) { g->shown = counter_mj(g, t); g->frozen = (int)x; }
-    KEY(period) KEY(scale) KEY(counter) KEY(instant) KEY(average) KEY(states) KEY(lost) KEY(nan)
+    KEY(period) KEY(counter) KEY(instant) KEY(average) KEY(states) KEY(lost) KEY(nan)
     KEY(mig) KEY(denied) KEY(flaky) KEY(hang) KEY(module)
     else if (!strcmp(key, "other")) {
         if (x <= 0) g->others = 0;
@@ -99,7 +90,7 @@ void standin_clear(void) {
     running = 0;
     set_clock = -1;
     for (int i = 0; i < MAX_GPUS; i++)
-        gpu[i] = (Gpu){.power = 100, .origin = now(), .base = 5000, .period = 0.01, .scale = 1,
+        gpu[i] = (Gpu){.power = 100, .origin = now(), .base = 5000, .period = 0.01,
                        .counter = 1, .instant = 1, .average = 1, .states = 1};
 }
 
@@ -189,7 +180,7 @@ int nvmlDeviceGetPowerUsage(Gpu *g, unsigned *mw) {
     if (code) return code;
     if (!g->average) return NOT_SUPPORTED;
     double from = t - 1 > g->origin ? t - 1 : g->origin;
-    double mean = t - from > 1e-6 ? (joules(g, t) - joules(g, from)) / (t - from) : watts(g, t);
+    double mean = t - from > 1e-6 ? (joules(g, t) - joules(g, from)) / (t - from) : g->power;
     *mw = g->nan ? ~0U : (unsigned)lround(1000 * mean);
     return OK;
 }
@@ -200,7 +191,7 @@ int nvmlDeviceGetFieldValues(Gpu *g, int n, Field *f) {
         f[i].type = 1;
         int module = f[i].scope == SCOPE_MODULE, known = module ? g->module > 0 : g->instant;
         f[i].code = f[i].field == POWER_INSTANT && known ? OK : NOT_SUPPORTED;
-        double w = watts(g, now()) + (module ? g->module : 0);
+        double w = g->power + (module ? g->module : 0);
         f[i].value.u = g->nan ? ~0U : (unsigned)lround(1000 * w);
     }
     return OK;
@@ -227,7 +218,7 @@ int nvmlSystemGetDriverVersion(char *out, unsigned n) {
     return running ? OK : UNINITIALIZED;
 }
 int nvmlDeviceGetCurrentClocksThrottleReasons(Gpu *g, unsigned long long *mask) {
-    *mask = 0x4 | 0x20;
+    *mask = 0x4 | 0x20 | 0x600;
     return g->states ? OK : NOT_SUPPORTED;
 }
 static int processes(Gpu *g, const unsigned *pids, int count, unsigned *n, Process *out) {

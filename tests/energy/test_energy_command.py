@@ -107,15 +107,6 @@ def test_a_signal_ends_the_command_and_not_the_report(
     _check(tmp_path / "energy.json", 128 + number)
 
 
-def test_nested(start: Start, tmp_path: Path) -> None:
-    inner = [*ECNAS, "--no-cpu", "--out", "inner.json"]
-    code = "import sys, time; time.sleep(0.3); sys.exit(3)"
-    _, err = _ended(start("--no-cpu", "--out", "outer.json", "--", *inner, *_python(code)), 3)
-    assert err.count("exit code 3") == 2
-    outer, within = (_check(tmp_path / f"{name}.json", 3) for name in ("outer", "inner"))
-    assert outer["energy_j"] > within["energy_j"] > 0.3 * 2 * WATTS * 0.9
-
-
 def test_what_cannot_be_run_or_measured(start: Start, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no program")
     for words, code, text in (

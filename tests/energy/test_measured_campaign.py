@@ -25,19 +25,14 @@ from naslib_ecnas import cli
 from naslib_ecnas.campaign import (
     DataChoice,
     Measurement,
-    Pace,
     Plan,
     Settings,
     columns_of,
     make_plan,
-    status,
-    validate,
     work,
 )
-from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.campaign.unit import open_meter
-from naslib_ecnas.campaign.worker import attempts_folder
+from naslib_ecnas.campaign.worker import open_meter
 from naslib_ecnas.commands import doctor
 from naslib_ecnas.energy import EnergyMeter, SharedGpu
 
@@ -148,7 +143,7 @@ def test_evaluations_are_in_the_total_alone(
     standin.set(clock=1000.0)
     standin.set(period=0, power=64)
     known = {"clock": standin.now, "sleep": rest, "patience_s": 600.0}
-    monkeypatch.setattr("naslib_ecnas.campaign.unit.EnergyMeter", partial(EnergyMeter, **known))
+    monkeypatch.setattr("naslib_ecnas.campaign.worker.EnergyMeter", partial(EnergyMeter, **known))
 
     def built(network: Any, name: str, part: Any) -> None:
         if isinstance(network, Network) and name == "dense":
@@ -185,45 +180,6 @@ def test_evaluations_are_in_the_total_alone(
     assert record.energy_kwh == pytest.approx(joules["energy_kwh"] / 3.6e6, rel=1e-12)
     steps_only = columns_of(tmp_path / "c", span="steps", allow_synthetic=True).values
     assert steps_only["energy_kwh"].item() == pytest.approx(STEP_J * steps / 3.6e6, rel=1e-12)
-
-
-def test_a_fault_in_the_middle_makes_the_unit_be_measured_again(folder: Path, standin: Any) -> None:
-    faults = [({"reset": 0}, "reset"), ({"lost": 1}, "gpu-lost"), ({"nan": 1}, "not-a-number")]
-    left = iter(faults)
-
-    def progress(task: str, done: int = 0, *_: object, **__: object) -> None:
-        if not task.startswith("training"):  # a driver that comes back, after the last edges
-            standin.set(lost=0, nan=0)
-        elif done == 2 and (fault := next(left, None)) is not None:
-            standin.set(**fault[0])
-
-    settings = Settings(gpu="GPU-a05f", baseline_s=0, steps=6, batch_size=2, evaluate_images=2)
-    work(folder, settings, pace=Pace(tries=4), progress=progress)
-    first, second = Plan.read(folder).units
-    made = attempts(attempts_folder(folder, first))
-    assert [one.ended for one in made] == ["invalid"] * 3 + ["recorded"]
-    for one, (_, reason) in zip(made, faults, strict=False):
-        assert f"total: {reason}" in one.detail
-    assert [one.ended for one in attempts(attempts_folder(folder, second))] == ["recorded"]
-    for unit in (first, second):
-        total = Measurement.read(record_path(folder, unit)).window("total")
-        assert total is not None
-        (reading,) = total.energy_j.values()
-        assert abs(reading.energy_j - WATTS * total.seconds) <= reading.uncertainty_j
-    lost = status(folder).lost
-    assert (lost.attempts, lost.seconds > 0) == (3, True)
-    assert validate(folder).good
-
-
-def test_a_named_gpu_needs_its_meter_and_must_exist(
-    folder: Path, ecnas_measure: Callable[..., str]
-) -> None:
-    said = ecnas_measure("run", folder, *SMALL, "--meter", "none", code=2)
-    assert "meter auto" in said
-    said = ecnas_measure("run", folder, *SMALL, "--gpu", "GPU-ffff", code=1)
-    assert "no GPU has this UUID" in said
-    assert said.count("\n") == 1
-    assert list(folder.glob("records/*.json")) == []
 
 
 @pytest.mark.parametrize(

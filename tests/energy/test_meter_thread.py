@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import subprocess
 import sys
-import textwrap
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,17 @@ def meter_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "ecnas-meter"]
 
 
+class Sampler(SensorThread):
+    """Calls a function in place of sampling sensors."""
+
+    def __init__(self, sample: Callable[[], object], **options: Any) -> None:
+        self.sample = sample
+        super().__init__({}, ExitStack(), **options)
+
+
 def test_it_samples_when_due_and_answers_in_between() -> None:
     now, times = [0.0], []
-    thread = SensorThread(lambda: times.append(now[0]), period_s=10.0, clock=lambda: now[0])
+    thread = Sampler(lambda: times.append(now[0]), period_s=10.0, clock=lambda: now[0])
     for moment in (0.0, 4.0, 9.5, 10.0, 12.0, 95.0, 96.0, 106.0):
         now[0] = moment
         for _ in range(2):  # at the second answer the thread has seen the new time
@@ -53,7 +61,7 @@ def test_errors_of_jobs_and_samples_do_not_end_it() -> None:
             third.set()
         fail()
 
-    thread = SensorThread(sample, period_s=0.01)
+    thread = Sampler(sample, period_s=0.01)
     for _ in range(2):
         with pytest.raises(MeterFailed, match="a binding broke"):
             thread.ask(fail, timeout_s=SAFETY_S)
@@ -97,85 +105,45 @@ def test_a_closed_and_a_forgotten_meter_leave_no_thread_and_release_nvml(standin
     assert (meter_threads(), standin.running()) == ([], 0)
 
 
-# -- in processes of their own, which find the library by its name, as they find a driver's --------
+# -- in a process of its own, which finds the library by its name, as it finds a driver's ----------
 
-OPEN = """
-import json, os, sys, time
+PROCESS = """
+import ctypes, json, os, sys, time
+import pynvml
 from naslib_ecnas.energy import EnergyMeter
 meter = EnergyMeter(cpu=False, poll_seconds=60, patience_s=600)
+with meter.window("parent") as outer:
+    pid = os.fork()
+    if pid == 0:
+        with meter.window("child") as w:
+            pass
+        meter.close()
+        (reading,) = w.window.energy_j.values()
+        os._exit(0 if reading.reason == "meter-failed" else 1)
+    _, status = os.waitpid(pid, 0)
+    time.sleep(0.1)
+print(json.dumps({"status": status, "window": outer.window.to_dict()}))
+pynvml.nvmlLib.standin_set.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_double]
+meter._patience_s = 0.3
+with meter.window("train"):
+    pynvml.nvmlLib.standin_set(0, b"hang", 1.0)
+    sys.exit(7)
 """
 
 
-def start(code: str, folder: Path, environ: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", OPEN + textwrap.dedent(code)],
-        cwd=folder,
-        # From 3.12 on, Python warns of every fork beside a thread.
-        env={**environ, "PYTHONWARNINGS": "ignore::DeprecationWarning"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def test_a_forked_child_neither_waits_nor_closes_its_parents_meter(
+def test_a_fork_and_an_exit_while_the_driver_hangs(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """A child that waited would do so for ten minutes. The end of the process waits for nothing."""
-    code = """
-        with meter.window("parent") as outer:
-            pid = os.fork()
-            if pid == 0:
-                with meter.window("child") as w:
-                    pass
-                meter.close()
-                (reading,) = w.window.energy_j.values()
-                os._exit(0 if reading.reason == "meter-failed" else 1)
-            _, status = os.waitpid(pid, 0)
-            time.sleep(0.1)
-        print(status)
-        print(json.dumps(outer.window.to_dict()))
-        """
-    process = start(code, tmp_path, {**environment, "STANDIN_NVML": "gpus=2,power=300"})
-    out, err = process.communicate(timeout=SAFETY_S)
-    assert (process.returncode, err) == (0, "")
-    status, window = out.splitlines()
-    assert status == "0"
-    found = Window.from_dict(json.loads(window))
-    (reading,) = found.energy_j.values()
-    assert reading.valid
-    assert abs(reading.energy_j - 300 * found.seconds) <= reading.uncertainty_j
-
-
-def test_a_killed_training_leaves_no_process(environment: dict[str, str], tmp_path: Path) -> None:
-    code = """
-        with meter.window("train"):
-            print("within", flush=True)
-            sys.stdin.read()
-        """
-    process = start(code, tmp_path, environment)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "within\n"
-    process.kill()
-    process.communicate(timeout=SAFETY_S)
-    with pytest.raises(ProcessLookupError):  # its whole session is gone
-        os.killpg(process.pid, 0)
-
-
-def test_an_exit_in_a_window_while_the_driver_hangs(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    """It hangs for ever, so that an exit that waited for it would never end."""
-    code = """
-        import ctypes, pynvml
-        pynvml.nvmlLib.standin_set.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_double]
-        meter._patience_s = 0.3
-        with meter.window("train"):
-            pynvml.nvmlLib.standin_set(0, b"hang", 1.0)
-            sys.exit(7)
-        """
-    process = start(code, tmp_path, environment)
-    _, err = process.communicate(timeout=SAFETY_S)
-    assert (process.returncode, err) == (7, "")
+    """A forked child does not close its parent's meter; had it waited, it would for ten minutes.
+    The driver hangs for ever, so that an exit that waited for it would never end."""
+    # From 3.12 on, Python warns of every fork beside a thread.
+    more = {"STANDIN_NVML": "gpus=2,power=300", "PYTHONWARNINGS": "ignore::DeprecationWarning"}
+    run = [sys.executable, "-c", PROCESS]
+    known: dict[str, Any] = {"capture_output": True, "text": True, "timeout": SAFETY_S}
+    done = subprocess.run(run, cwd=tmp_path, env={**environment, **more}, **known)
+    assert (done.returncode, done.stderr) == (7, "")
+    found = json.loads(done.stdout)
+    window = Window.from_dict(found["window"])
+    (reading,) = window.energy_j.values()
+    assert (found["status"], reading.valid) == (0, True)
+    assert abs(reading.energy_j - 300 * window.seconds) <= reading.uncertainty_j

@@ -6,6 +6,7 @@ import inspect
 import math
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from naslib_ecnas.energy import (
     UnknownDevice,
     Unsupported,
 )
-from naslib_ecnas.energy.nvml import Gpu, Nvml, _throttle_names, resolve, torch_uuid, visible
+from naslib_ecnas.energy.nvml import Gpu, Nvml, torch_uuid, visible
 from naslib_ecnas.energy.sensors import QueryFailed
 from naslib_ecnas.errors import MissingDependencyError
 
@@ -36,21 +37,6 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.Mo
     with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[measure\]"):
         EnergyMeter()
     EnergyMeter(devices=(), cpu=False).close()
-
-
-def test_the_bits_of_throttling_have_names() -> None:
-    assert _throttle_names(0) == ()
-    assert _throttle_names(0x101) == ("gpu-idle", "display-clock")
-    assert _throttle_names(0x200) == ("other-0x200",)
-    assert _throttle_names(0x602) == ("application-clocks", "other-0x600")
-
-
-def test_a_renamed_function_is_found_by_any_of_its_names(standin: Any) -> None:
-    with closing(Nvml()) as nvml:
-        for names in ("nvmlDeviceGetCount", "no1 nvmlDeviceGetCount", "nvmlDeviceGetCount no1"):
-            assert nvml._call("the number", names) == 1
-        with pytest.raises(Unsupported, match="the binding has no no1 no2"):
-            nvml._call("the number", "no1 no2")
 
 
 def test_every_error_of_the_library_is_typed(standin: Any) -> None:
@@ -90,13 +76,14 @@ def test_whatever_else_a_binding_raises_is_typed_or_noted(
     assert needed < set(calls)
     assert len(calls) > 15
     for name in calls:
-        for raised in (*broken, None):
+        for raised in (*broken, None, "the binding has no"):
             with monkeypatch.context() as patch:
                 patch.setattr(pynvml, name, Mock(side_effect=raised, return_value=None))
+                if isinstance(raised, str):
+                    patch.delattr(pynvml, name)
                 if name in needed and raised is not None:
                     with pytest.raises(MeterError, match=str(raised)):
                         standin.meter(poll_seconds=0.1)
-                    continue
                 if name in needed:
                     continue
                 meter = standin.meter(poll_seconds=0.1)
@@ -160,8 +147,6 @@ def test_gpus_of_others_are_named(
     standin.set(driver=0)
     with pytest.raises(NvmlUnavailable, match=rf"{word}.*not measured.*devices=\(\)"):
         standin.meter()
-    with pytest.raises(Unsupported, match="NVIDIA's GPUs and the counters of CPUs"):
-        chosen("mps:0", environ={})
 
 
 def test_how_a_gpu_is_set_up_is_read_or_named_as_unknown(standin: Any) -> None:
@@ -181,9 +166,13 @@ def test_how_a_gpu_is_set_up_is_read_or_named_as_unknown(standin: Any) -> None:
 
 # -- the device -----------------------------------------------------------------------------------
 
-UUIDS = ("GPU-aaaa1111-x", "GPU-aaaa2222-y", "GPU-bbbb3333-z")
-GPUS = tuple(Gpu(uuid, "A100", False) for uuid in UUIDS)
-MIXED = (*GPUS[:2], Gpu(UUIDS[2], "T4", False))
+
+@pytest.fixture
+def nvml(standin: Any) -> Iterator[Nvml]:
+    """Of three GPUs."""
+    standin.set(gpus=3)
+    with closing(Nvml()) as opened:
+        yield opened
 
 
 def setting(value: str | None) -> dict[str, str]:
@@ -200,61 +189,65 @@ def test_what_cuda_shows() -> None:
         assert ",".join(visible(setting(value), 3)) == shown
 
 
-def chosen(device: int | str, value: str | None = None, **options: Any) -> Gpu:
-    """The GPU of a device, where one MIG instance is known."""
-
-    def parent(uuid: str) -> str:
-        if uuid != "MIG-5678":
-            raise UnknownDevice("no such MIG instance", value=uuid)
-        return UUIDS[1]
-
-    known = {"gpus": GPUS, "environ": setting(value), "parent_of_mig": parent, **options}
-    return resolve(device, **known)
-
-
-def test_a_device_is_one_gpu() -> None:
-    for device, value, gpu in (
-        (0, None, 0), (2, None, 2), ("cuda", None, 0), ("cuda:1", "2,0", 0), ("1", "2,0", 0),
-        (0, "2", 2), (0, UUIDS[1], 1), (1, "GPU-bbbb,GPU-aaaa1", 0), (UUIDS[0], "2", 0),
-        ("GPU-b", None, 2), ("GPU-BBBB3333-Z", None, 2), ("MIG-GPU-bbbb3333-z/7/0", None, 2),
-        (0, "MIG-GPU-aaaa2222-y/1/0", 1),
+def test_a_device_is_one_gpu(standin: Any, nvml: Nvml) -> None:
+    a, b, c = map(standin.uuid, range(3))
+    for device, value, uuid in (
+        (0, None, a), (2, None, c), ("cuda", None, a), ("cuda:1", "2,0", a), ("1", "2,0", a),
+        (0, "2", c), (0, b, b), (1, "GPU-c0,GPU-a05", a), (a, "2", a), ("GPU-c", None, c),
+        ("GPU-C05F", None, c), (f"MIG-{c}/7/0", None, c), (0, f"MIG-{b}/1/0", b),
     ):  # fmt: skip
-        assert chosen(device, value).uuid == UUIDS[gpu]
+        found = nvml.resolve(device, setting(value))
+        assert (found.uuid, found.mig) == (uuid, "MIG" in f"{device} {value}")
     for device, value in (  # no GPU matches, several do, or there is no such MIG instance
         (3, None), (9, None), (1, "2"), (0, ""), (-1, None), ("cpu", None), ("cuda:x", None),
-        ("GPU-aaaa", None), ("GPU-cccc", None), (0, "GPU-aaaa"), ("MIG-1234", None),
+        ("GPU-", None), ("GPU-d", None), (0, "GPU-"), ("MIG-00000001", None),
     ):  # fmt: skip
         with pytest.raises(UnknownDevice):
-            chosen(device, value)
-    for device, value, mig in ((1, None, False), ("MIG-5678", None, True), (0, "MIG-5678", True)):
-        assert chosen(device, value) == replace(GPUS[1], mig=mig)
+            nvml.resolve(device, setting(value))
+    with pytest.raises(Unsupported, match="NVIDIA's GPUs and the counters of CPUs"):
+        nvml.resolve("mps:0", {})
 
 
-def test_an_index_among_different_models_needs_an_order() -> None:
+def mix(nvml: Nvml) -> Sequence[Gpu]:
+    """Let the third GPU be of another model, and the first on the bus; returns all three."""
+    *same, other = nvml.gpus()
+    mixed = replace(other, name="T4"), *same
+    nvml.gpus = lambda: mixed
+    return mixed
+
+
+def test_an_index_among_different_models_needs_an_order(nvml: Nvml) -> None:
+    mixed = mix(nvml)
     with pytest.raises(UnknownDevice, match="CUDA_DEVICE_ORDER=PCI_BUS_ID"):
-        chosen(0, gpus=MIXED)
-    assert chosen(2, gpus=MIXED, environ={"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == MIXED[2]
-    assert chosen(0, UUIDS[1], gpus=MIXED) == MIXED[1]
+        nvml.resolve(0, {})
+    assert nvml.resolve(0, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == mixed[0]
+    assert nvml.resolve(0, setting(mixed[1].uuid)) == mixed[1]
 
 
-def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_is_asked_where_it_is_loaded(
+    standin: Any, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stand-in torch: the machine that runs this needs no GPU."""
+    uuids = [standin.uuid(gpu) for gpu in range(2)]
     cuda = SimpleNamespace(
         is_available=lambda: True,
         is_initialized=lambda: False,
         device_count=lambda: 2,
         current_device=lambda: 1,
-        get_device_properties=lambda i: SimpleNamespace(uuid=f"{UUIDS[i][4:]}"),
+        get_device_properties=lambda i: SimpleNamespace(uuid=f"{uuids[i][4:]}"),
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    for device, uuid in ((0, UUIDS[0]), ("cuda", UUIDS[1]), ("cuda:1", UUIDS[1])):
+    mix(nvml)
+    for device, uuid in ((0, uuids[0]), ("cuda", uuids[1]), ("cuda:1", uuids[1])):
         assert torch_uuid(device) == uuid
-        assert chosen(device, gpus=MIXED[::-1], environ=None).uuid == uuid  # whatever the order
+        assert nvml.resolve(device).uuid == uuid  # whatever the order
     assert torch_uuid(2) is torch_uuid(9) is torch_uuid("GPU-b") is None
     # CUDA gives a MIG instance's UUID without saying that it is one.
-    for given in ("5678", "GPU-5678", "MIG-5678"):
+    standin.set(1, mig=1)
+    for given in ("00000001", "GPU-00000001", "MIG-00000001"):
         cuda.get_device_properties = lambda i, uuid=given: SimpleNamespace(uuid=uuid)
-        assert chosen(0, environ=None) == replace(GPUS[1], mig=True)
+        found = nvml.resolve(0)
+        assert (found.uuid, found.mig) == (uuids[1], True)
     cuda.get_device_properties = lambda i: SimpleNamespace()
     assert torch_uuid(0) is None  # before torch 2.4
     monkeypatch.delitem(sys.modules, "torch")
@@ -263,12 +256,9 @@ def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_meter_follows_the_environment(standin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     standin.set(gpus=3)
-    last = standin.uuid(2)
-    for value, device, gpu in ((None, 1, 1), ("1,0", 0, 1), (last, 0, 2), ("GPU-c0", "cuda:0", 2)):
-        if value is not None:
-            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-        with standin.meter(devices=[device]) as meter:
-            assert list(meter.methods) == [standin.uuid(gpu)]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,1")
+    with standin.meter(devices=["cuda:1"]) as meter:
+        assert list(meter.methods) == [standin.uuid(1)]
     standin.set(1, mig=1)  # NVML knows whose instance it is
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-00000001-abcd")
     with standin.meter(shared="flag") as meter, meter.window("train") as w:
@@ -278,11 +268,3 @@ def test_the_meter_follows_the_environment(standin: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-00000000-abcd")
     with pytest.raises(UnknownDevice, match="no such MIG instance"):
         standin.meter()
-
-
-def test_power_may_be_missing_for_five_samples_and_a_second_at_least(standin: Any) -> None:
-    for sample_hz, gap_s in ((0.5, 10.0), (10.0, 1.0)):
-        standin.set(counter=0, period=0.001)
-        with standin.meter(sample_hz=sample_hz) as meter:
-            (source,) = meter._sources.values()
-        assert source.sensors[0].add.keywords == {"max_gap_s": gap_s}

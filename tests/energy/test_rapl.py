@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.energy import CpuState, EnergyMeter
-from naslib_ecnas.energy.rapl import cpu_sources
+from naslib_ecnas.energy import CpuState, EnergyMeter, rapl
 
 SAFETY_S = 600.0
 
@@ -23,25 +22,25 @@ SAFETY_S = 600.0
 class Counters:
     """Opens the counters; `close` closes all that are open."""
 
-    def __init__(self, root: Path) -> None:
-        self._root, self._opened = root, ExitStack()
+    def __init__(self) -> None:
+        self._opened = ExitStack()
         self.close = self._opened.close
 
-    def __call__(self, root: Path | None = None) -> CpuState:
-        state, self.sources = cpu_sources(self._opened, root or self._root)
+    def __call__(self) -> CpuState:
+        state, self.sources = rapl.cpu_sources(self._opened)
         return state
 
 
 @pytest.fixture
 def meter(powercap: Any, clock: Any) -> Iterator[EnergyMeter]:
     options = {"devices": (), "patience_s": SAFETY_S, "clock": clock, "sample_hz": 100}
-    with EnergyMeter(rapl_root=powercap.root, **options) as opened:
+    with EnergyMeter(**options) as opened:
         yield opened
 
 
 @pytest.fixture
-def rapl(powercap: Any) -> Iterator[Counters]:
-    counters = Counters(powercap.root)
+def counters(powercap: Any) -> Iterator[Counters]:
+    counters = Counters()
     yield counters
     counters.close()
 
@@ -136,33 +135,37 @@ def test_a_fall_that_no_wrap_explains_and_a_counter_that_vanishes(
 
 
 def test_absent_and_damaged_counters_are_absent(
-    powercap: Any, rapl: Counters, tmp_path: Path
+    powercap: Any, counters: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with EnergyMeter(devices=(), rapl_root=tmp_path) as meter, meter.window("train") as w:
-        pass
+    with monkeypatch.context() as patch:
+        patch.setattr(rapl, "POWERCAP", tmp_path)
+        with EnergyMeter(devices=()) as meter, meter.window("train") as w:
+            pass
     assert (w.window.cpu_state.kind, w.window.cpu_energy_j) == ("absent", {})
     assert math.isnan(w.window.cpu_total_j)
     (powercap.root / "intel-rapl:0" / "energy_uj").write_text("-5\n")
     for text in ("must contain a number", "no RAPL package"):
-        state = rapl()
-        assert (state.kind, text in state.detail, rapl.sources) == ("absent", True, {})
+        state = counters()
+        assert (state.kind, text in state.detail, counters.sources) == ("absent", True, {})
         for package in range(2):
             powercap.zone(f"intel-rapl:{package}", "psys", 1)
     assert list(tmp_path.glob("*.lock")) == []
 
 
-def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
-    folder = Path(
-        tempfile.mkdtemp(dir="/tmp")
-    )  # not below pytest's folder, which root alone may enter
+def test_a_denied_counter_comes_with_the_remedy(
+    powercap: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not below pytest's folder, which root alone may enter.
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o755)
+    monkeypatch.setattr(rapl, "POWERCAP", folder)
     zone = type(powercap)(folder).zone("intel-rapl:0", "package-0", 1)
     (zone / "energy_uj").chmod(0)
 
     def state() -> str:  # as another user, who may not even import what this process has not yet
         if os.geteuid() == 0:
             os.seteuid(65534)
-        found, _ = cpu_sources(ExitStack(), folder)
+        found, _ = rapl.cpu_sources(ExitStack())
         return "\n".join((found.kind, found.detail, found.remedy))
 
     with child(state) as (_, answer):
@@ -175,74 +178,73 @@ def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
 
 @pytest.mark.parametrize("name", ["LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"])
 def test_of_a_distributed_training_rank_0_measures(
-    rapl: Counters, monkeypatch: pytest.MonkeyPatch, name: str
+    counters: Counters, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for rank, kind, number in (("3", "elsewhere", 0), ("", "measured", 4), ("0", "measured", 4)):
         monkeypatch.setenv(name, rank)
-        state = rapl()
-        assert (state.kind, len(rapl.sources)) == (kind, number)
+        state = counters()
+        assert (state.kind, len(counters.sources)) == (kind, number)
         assert (f"{name}=3" in state.detail) == (rank == "3")
-        rapl.close()
+        counters.close()
 
 
 # -- the lock -------------------------------------------------------------------------------------
 
 
 def test_of_several_processes_one_measures_and_the_lock_names_it(
-    powercap: Any, rapl: Counters, tmp_path: Path
+    counters: Counters, tmp_path: Path
 ) -> None:
     umask = os.umask(0)
     try:
-        rapl()
+        counters()
     finally:
         os.umask(umask)
-    (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
+    lock = tmp_path / "ecnas-rapl.lock"
     assert lock.stat().st_mode & 0o777 == 0o666  # so that another user may take it
     assert lock.read_text() == f"{os.getpid()}\n"
-    (tmp_path / "link").symlink_to(powercap.root)  # by another name the same counters
-    second = rapl(tmp_path / "link")
-    assert (second.kind, rapl.sources) == ("elsewhere", {})
+    second = counters()
+    assert (second.kind, counters.sources) == ("elsewhere", {})
     assert second.detail == f"process {os.getpid()} of this node measures the CPU"
     lock.write_bytes(b"\xff\xfe\n")
-    assert rapl().kind == "elsewhere"
+    assert counters().kind == "elsewhere"
     lock.write_text("")
-    assert "(unknown)" in rapl().detail
-    rapl.close()
-    rapl.close()
+    assert "(unknown)" in counters().detail
+    counters.close()
+    counters.close()
     # A longer number that is left from before does not show behind the new one.
     lock.write_text("123456789012345\n")
-    assert rapl().kind == "measured"
+    assert counters().kind == "measured"
     assert lock.read_text() == f"{os.getpid()}\n"
 
 
 def test_without_a_lock_it_measures_all_the_same(
-    rapl: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    counters: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Better measured twice than not at all; and the target of a link is not written to."""
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-        assert rapl().kind == "measured"
-    rapl()
-    rapl.close()
-    (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
+        assert counters().kind == "measured"
+    counters()
+    counters.close()
+    lock = tmp_path / "ecnas-rapl.lock"
     lock.unlink()
     (tmp_path / "precious").write_text("keep me")
     lock.symlink_to(tmp_path / "precious")
-    assert rapl().kind == "measured"
+    assert counters().kind == "measured"
     assert (tmp_path / "precious").read_text() == "keep me"
 
 
-def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(rapl: Counters) -> None:
-    rapl()
-    with child(rapl.close) as (_, answer):
+def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(counters: Counters) -> None:
+    counters()
+    with child(counters.close) as (_, answer):
         assert answer == "None"
-        assert rapl().kind == "elsewhere"
-        rapl.close()  # while the child still has the file
-        assert rapl().kind == "measured"
+        assert counters().kind == "elsewhere"
+        counters.close()  # while the child still has the file
+        assert counters().kind == "measured"
 
 
-def test_a_killed_process_does_not_keep_the_lock(rapl: Counters) -> None:
-    with child(lambda: rapl().kind) as (pid, kind):
-        assert (kind, rapl().kind) == ("measured", "elsewhere")
+def test_a_killed_process_does_not_keep_the_lock(counters: Counters) -> None:
+    with child(lambda: counters().kind) as (pid, kind):
+        assert (kind, counters().kind) == ("measured", "elsewhere")
         os.kill(pid, signal.SIGKILL)
-    assert rapl().kind == "measured"
+    assert counters().kind == "measured"

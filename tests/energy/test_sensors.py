@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from naslib_ecnas.energy import GpuProcess, GpuState, MeterError, Reading
 from naslib_ecnas.energy.sensors import (
     Denied,
+    Edge,
     Point,
     Sensor,
     Source,
@@ -319,36 +320,44 @@ def test_agreement_has_four_outcomes() -> None:
 
 # -- the reading of a device ----------------------------------------------------------------------
 
-EDGES = (9.99, 19.98)
-
 #: A GPU with a counter and instantaneous power, which must not be shared.
 GPU = Source("energy_j", (a_sensor("counter", 0.01), a_sensor("instant-power")), shared="refuse")
 
 
-def points(joules: float, watts: tuple[float, float]) -> tuple[tuple[Point, Point], ...]:
-    """Ten seconds apart, from 10 s to 20 s: of the counter and of the power."""
+def device(
+    joules: float,
+    watts: Sample,
+    edges: Sample = (9.99, 19.98),
+    states: tuple[GpuState | None, GpuState | None] = (None, None),
+    *,
+    source: Source = GPU,
+    failed: bool = False,
+) -> Reading:
+    """Of points ten seconds apart, from 10 s to 20 s: of the counter and of the power."""
     counts = counter_points((10.0, 5.0), (20.0, 5.0 + joules))
     powers = power_points((10.0, watts[0]), (20.0, watts[1]), max_gap_s=60.0)
-    return tuple(zip(counts, powers, strict=True))
+    if failed:
+        powers[1] = powers[1].failed("query-failed", "")
+    columns = zip(edges, zip(counts, powers, strict=True), states, strict=True)
+    return source.reading("a", *(Edge(t, 0.0, {"a": p}, {"a": state}) for t, p, state in columns))
 
 
 def test_the_powers_and_the_skew_of_the_edges_are_in_the_uncertainty() -> None:
     states = GpuState(temperature_c=40.0), GpuState(temperature_c=60.0)
-    found = GPU.reading(*points(2_000, (100.0, 300.0)), EDGES, states)
+    found = device(2_000, (100.0, 300.0), states=states)
     skew = 2 * (0.01 + 0.02)
     assert (found.energy_j, found.method) == (2_000, "counter")
     assert found.uncertainty_j == pytest.approx(300 * (0.01 + skew) + 1e-3)
     assert (found.start, found.stop, found.update_period_s) == (*states, 0.01)
     assert (found.integral_j, found.agreement, found.flags) == (2_000, "agree", ())
     # A power that failed at an edge is not known there.
-    start, (count, power) = points(2_000, (100.0, 300.0))
-    found = GPU.reading(start, (count, power.failed("query-failed", "")), (10.0, 20.0))
+    found = device(2_000, (100.0, 300.0), (10.0, 20.0), failed=True)
     assert found.uncertainty_j == pytest.approx(2_000 / 10.01 * 0.01 + 1e-3)
     assert (found.agreement, math.isnan(found.integral_j)) == ("unchecked", True)
     # An invalid reading keeps the states too.
-    found = GPU.reading(*points(-2, (1.0, 1.0)), EDGES, states)
+    found = device(-2, (1.0, 1.0), states=states)
     assert (found.reason, found.start, found.stop) == ("reset", *states)
-    found = GPU.reading(*points(2_200, (200.0, 200.0)), EDGES)
+    found = device(2_200, (200.0, 200.0))
     assert (found.agreement, found.flags) == ("apart", ("counter-against-power",))
 
 
@@ -357,8 +366,7 @@ def test_above_the_limit_is_beyond_the_higher_limit_and_the_uncertainty() -> Non
 
     def flags(joules: float, *limits: float) -> tuple[str, ...]:
         first, second = (GpuState(power_limit_w=limit) for limit in limits)
-        both = points(joules, (joules / 10, joules / 10))
-        found = GPU.reading(*both, (10.0, 20.0), (first, second))
+        found = device(joules, (joules / 10, joules / 10), (10.0, 20.0), (first, second))
         assert found.valid
         return found.flags
 
@@ -373,19 +381,21 @@ def test_others_at_either_edge_are_named_once_and_in_order() -> None:
     def state(*pids: int) -> GpuState:
         return GpuState(others=tuple(GpuProcess(pid, 1.0, True) for pid in pids))
 
-    both = points(1_000, (100.0, 100.0))
+    def used(*pair: GpuState | None, source: Source = GPU) -> Reading:
+        return device(1_000, (100.0, 100.0), states=pair or (None, None), source=source)
+
     for pair in ((state(9, 4), state(9)), (state(9), state(4, 9)), (state(4, 9), None)):
-        found = GPU.reading(*both, EDGES, pair)
+        found = used(*pair)
         assert (found.reason, found.detail) == ("shared", "other processes used the GPU: [4, 9]")
         assert (found.method, found.update_period_s) == ("counter", 0.01)
         assert (found.start, found.stop) == pair
-    assert GPU.reading(*both, EDGES, (state(), GpuState())).valid
+    assert used(state(), GpuState()).valid
     flagging = replace(GPU, shared="flag")
-    assert flagging.reading(*both, EDGES, (state(9), None)).flags == ("shared",)
-    assert replace(GPU, divided=True).reading(*both, EDGES).flags == ("shared",)
+    assert used(state(9), None, source=flagging).flags == ("shared",)
+    assert used(source=replace(GPU, divided=True)).flags == ("shared",)
     draws = GpuState(others=(GpuProcess(7, 1.0, True, draws=True),))
-    assert GPU.reading(*both, EDGES, (draws, None)).reason == "shared"
+    assert used(draws, None).reason == "shared"
     lenient = replace(GPU, shared="graphics")
-    assert lenient.reading(*both, EDGES, (state(9), draws)).detail.endswith(": [9]")
+    assert used(state(9), draws, source=lenient).detail.endswith(": [9]")
     for source in (flagging, lenient):
-        assert source.reading(*both, EDGES, (draws, None)).flags == ("graphics",)
+        assert used(draws, None, source=source).flags == ("graphics",)

@@ -10,7 +10,6 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -18,7 +17,7 @@ Maker = Callable[..., Benchmark]
 
 
 @pytest.fixture(scope="session")
-def make_bench(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path]) -> Maker:
+def make_bench(bench_of: Maker) -> Maker:
     """Makes synthetic tables: energies grow with the multiply-adds and with the epochs."""
 
     def make(
@@ -47,9 +46,8 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..
         }
         values = {n: v for n, v in values.items() if n not in leave_out}
         origin = Provenance(kind, device=device, pue=1.0)  # type: ignore[arg-type]
-        path = tmp_path_factory.mktemp("table") / f"{name}.ecnas"
         about = {"name": name, "vertices": vertices, "rows": rows, "budgets": budgets}
-        return Benchmark(Table.open(table_file(path, values, origin=origin, **about)))
+        return bench_of(values, origin=origin, **about)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,8 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Table, write_table
-from naslib_ecnas.errors import MissingDependencyError, StorageError
-from naslib_ecnas.figures.drawing import axis_unit, save, style
+from naslib_ecnas.errors import ConfigError, MissingDependencyError, StorageError
+from naslib_ecnas.figures.drawing import axis_unit, log_axis, panels, save, style
 from naslib_ecnas.figures.front import front_figure
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.search import SearchResult, run
@@ -82,8 +83,52 @@ def test_files_are_complete_and_the_same_each_time(
     for (kind, head), a, b in zip(kinds.items(), first, again, strict=True):
         assert (a.name, a.read_bytes()[: len(head)]) == (f"a.{kind}", head)
         assert a.read_bytes() == b.read_bytes()
+    # The caption is beside the picture and in its metadata; the texts of an SVG are texts.
+    caption = front_figure(bench, result).get_label()
+    (text,) = save(front_figure(bench, result), tmp_path / "a", ("txt",))
+    assert text.read_text() == f"{caption}\n"
+    assert f"/Subject ({caption[:30]}".encode() in first[1].read_bytes()
+    assert caption[:40].encode() in first[0].read_bytes()
+    assert ">Training energy (Wh)</text>" in first[2].read_text()
     with pytest.raises(StorageError):
         save(front_figure(bench, result), first[0] / "below")
+
+
+@pytest.mark.parametrize(
+    ("width", "inches"), [("column", 3.5), ("text", 7.16), ("120", 120 / 25.4)]
+)
+def test_width_and_no_caption(
+    bench: Benchmark, result: SearchResult, width: str, inches: float
+) -> None:
+    with style(width):
+        tall = front_figure(bench, result)
+        with style(caption=False):
+            figure = front_figure(bench, result)
+    assert figure.get_figwidth() == tall.get_figwidth() == inches
+    assert figure.get_figheight() < tall.get_figheight()
+    assert (figure.get_supxlabel(), figure.get_label()) == ("", tall.get_label())
+    assert front_figure(bench, result).get_figwidth() == 3.5  # nothing is left of the style
+
+
+@pytest.mark.parametrize("width", ["page", "0", "nan", "1e9"])
+def test_impossible_widths(width: str) -> None:
+    with pytest.raises(ConfigError, match="column, text or 50 to 500 mm"), style(width):
+        pass
+
+
+@pytest.mark.parametrize(("low", "high"), [(3, 47), (0.02, 1), (75, 1300), (1e-4, 1), (12, 18)])
+def test_logarithmic_axes_have_plain_numbers_that_fit(low: float, high: float) -> None:
+    with panels("", height=2.0) as (figure, (axes,)):
+        axes.plot([low, high], [1, 2])
+        log_axis(axes, "x", low, high)
+    figure.draw_without_rendering()
+    ticks = [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+    assert 2 <= len(ticks) <= 8
+    assert [float(t.get_text().replace(",", "")) for t in ticks] == pytest.approx(
+        [t.get_position()[0] for t in ticks]
+    )
+    boxes = [t.get_window_extent() for t in ticks]
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
 
 
 def test_no_global_state_is_changed(bench: Benchmark, result: SearchResult, tmp_path: Path) -> None:
@@ -95,7 +140,7 @@ def test_no_global_state_is_changed(bench: Benchmark, result: SearchResult, tmp_
     code = (
         "import sys, naslib_ecnas.figures.drawing as drawing\n"
         "assert 'matplotlib' not in sys.modules\n"
-        "with drawing.captioned(1, ''): pass\n"
+        "with drawing.panels('', height=2): pass\n"
         "assert 'matplotlib' in sys.modules\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )

@@ -15,7 +15,9 @@ from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.comparison.results import gather
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures import summary
+from naslib_ecnas.loading import load
 from naslib_ecnas.network import parameters
+from naslib_ecnas.progress import listening
 from naslib_ecnas.search import METHODS, run
 
 Maker = Callable[..., Benchmark]
@@ -52,7 +54,8 @@ def test_chosen_cells_by_brute_force(bench4: Benchmark, data: summary.Study) -> 
             rows["r0"].append(front[energy.argmin()])
             rows["r1"].append(front[accuracy.argmax()])
             rows["rk"].append(front[(e + a).argmin()])
-        means = summary.mean_quantities(results)
+        names = ("training_time_s", "validation_accuracy", "energy_kwh", "parameters_log10")
+        means = dict(zip(rows, summary.quantities(results).mean(axis=2), strict=True))
         for which, chosen in rows.items():
             line = lines[method, which]
             for name in ("energy_kwh", "validation_accuracy", "training_time_s"):
@@ -61,8 +64,7 @@ def test_chosen_cells_by_brute_force(bench4: Benchmark, data: summary.Study) -> 
                 assert line[f"{name}_sd"] == pytest.approx(values.std(ddof=1), abs=1e-12)
             logs = np.log10(parameters(np.array(chosen)))
             assert line["parameters_log10"] == pytest.approx(logs.mean(), rel=1e-12)
-            assert means[which]["E"] == line["energy_kwh"]
-            assert means[which]["T"] == line["training_time_s"]
+            assert means[which].tolist() == [line[name] for name in names]
 
 
 def test_unknown_quantities_and_single_seeds_are_nan(make_bench: Maker, texts: Texts) -> None:
@@ -83,10 +85,21 @@ def test_all_methods_by_default_and_progress(bench4: Benchmark) -> None:
     def progress(task: str, done: int, total: int, *, unit: str) -> None:
         calls.append((done, total))
 
-    found = summary.study(bench4, seeds=1, evaluations=60, progress=progress)
+    with listening(progress):
+        found = summary.study(bench4, seeds=1, evaluations=60)
     assert set(found.runs) == set(METHODS)
     assert next(iter(found.runs)) == "semoa"
     assert calls == [(i + 1, len(METHODS)) for i in range(len(METHODS))]
+    with listening(progress), pytest.raises(ConfigError, match="sh_emoa"):  # before any runs
+        summary.study(bench4, ("random", "sh_emoa"), seeds=1, evaluations=9)
+    assert len(calls) == len(METHODS)
+
+
+def test_a_prediction_of_the_table_is_reported() -> None:
+    reports: list[str] = []
+    with listening(lambda task, *_, **__: reports.append(task)):
+        summary.study(load("4v"), ["random"], seeds=1, evaluations=3)
+    assert list(dict.fromkeys(reports)) == ["predicting 4v, once", "searching"]
 
 
 def test_at_least_half_of_the_runs_reach_the_surface(data: summary.Study) -> None:
@@ -106,8 +119,9 @@ def test_at_least_half_of_the_runs_reach_the_surface(data: summary.Study) -> Non
 
 
 def test_sheets_hold_what_is_drawn(bench4: Benchmark, data: summary.Study) -> None:
-    surfaces = summary.attainment_surfaces(data)
-    assert len(summary.attainment_sheet(data)) == sum(map(len, surfaces.values()))
+    for share in (0.25, 0.5, 0.75):
+        lines = [x for x in summary.attainment_sheet(data).records() if x["share_of_runs"] == share]
+        assert len(lines) == sum(map(len, summary.attainment_surfaces(data, share).values()))
     lines = [line for line in summary.fronts_sheet(data).records() if line["method"] == "semoa"]
     assert [line["row"] for line in lines] == data.runs["semoa"][0].front_rows.tolist()
     for line in lines:
@@ -124,32 +138,41 @@ def test_figure_5_and_6(bench4: Benchmark, data: summary.Study, texts: Texts) ->
     parts = ("Training energy (Wh)", "Validation accuracy", "kWh", " s ", "semoa", "random")
     for part in (*parts, "true front", "synthetic", "3 seeds", "30 evaluations", "at least half"):
         assert part in shown, part
-    left, _, right = five.axes
-    line = next(item for item in left.lines if item.get_label() == "semoa")
+    left, gap, _, right = five.axes
+    share = 100 * np.median([r.hypervolume for r in data.runs["semoa"]])
+    line = next(item for item in left.lines if item.get_label() == f"semoa ({share:.1f} %)")
     surface = summary.attainment_surfaces(data)["semoa"]
-    np.testing.assert_allclose(np.asarray(line.get_xydata())[:-1], surface * [1000, 1])
+    true = bench4.front().values
+    for (x, y), (_, below) in zip(line.get_xydata(), gap.lines[0].get_xydata(), strict=True):
+        reached, best = (f[f[:, 0] * 1000 <= x, 1] for f in (surface, true))
+        assert np.isnan(y) if not len(reached) else y == reached.max()
+        assert np.isnan(below) if not len(reached) else below == best.max() - y
+    assert "10$^6$" in texts(summary.summary_figure(bench4, data, paper=True))
     assert right.name == "polar"
     with pytest.raises(ConfigError, match="one of semoa, random"):
         summary.summary_figure(bench4, data, method="nothing")
     # Figure 6 has two panels for each method, on common axes.
-    assert [axes.name for axes in six.axes] == ["rectilinear", "polar"] * 2
-    assert six.axes[0].get_xlim() == six.axes[2].get_xlim()
-    assert six.axes[0].get_title(loc="left") == "semoa"
+    assert sorted(axes.name for axes in six.axes) == ["polar"] * 2 + ["rectilinear"] * 2
+    one, two = (axes for axes in six.axes if axes.name == "rectilinear")
+    assert one.get_xlim() == two.get_xlim()
+    assert one.get_title(loc="left") == "semoa"
+    assert [legend.get_title().get_text() for legend in six.legends] == ["Fronts", "Radars"]
     for figure in (five, six):
         assert min(t.get_fontsize() for t in figure.findobj(Text) if t.get_text()) >= 6
 
 
-def test_radar_shares(data: summary.Study) -> None:
+def test_radar_shares(bench4: Benchmark, data: summary.Study) -> None:
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
 
-    means = summary.mean_quantities(data.runs["semoa"])
-    limits = summary.radar_limits([means])
-    assert limits["E"] == max(cell["E"] for cell in means.values())
+    means = summary.quantities(data.runs["semoa"]).mean(axis=2)
+    limits = summary.radar_limits(bench4, 108)
+    energy = bench4.values("energy_kwh")
+    assert limits[2].tolist() == [energy.min(), energy.max()]
     axes = Figure().add_subplot(projection="polar")
     summary.radar(axes, means, limits)  # type: ignore[arg-type]
     corners = np.asarray(axes.lines[2].get_ydata())  # r1
-    expected = [means["r1"][key] / limits[key] for key in ("E", "Pv", "T", "|theta|")]
+    expected = (means[2] - limits[:, 0]) / np.ptp(limits, axis=1)
     np.testing.assert_allclose(corners, [*expected, expected[0]])
 
 
@@ -159,40 +182,38 @@ def test_radar_shares(data: summary.Study) -> None:
 def test_comparison(bench4: Benchmark, tmp_path: Path) -> None:
     table = str(bench4.table.path)
     grid = Grid(("semoa", "random"), (table,), (0, 1, 2), 30)
-    results = gather(tmp_path, compare(grid, tmp_path), {})
+    results = gather(tmp_path, compare(grid, tmp_path))
     (name,) = results.benchmarks
     for cost in ("evaluations", "energy_kwh"):
         bands = summary.anytime_bands(results, name, cost)
         assert set(bands) == {"semoa", "random"}
         for method, band in bands.items():
-            scale = results.yardsticks[name].scale
             curves = [
-                anytime(done.own_values, done.cumulative[cost], band.budgets, scale)
+                anytime(done.own_values, done.cumulative[cost], band.budgets, done.scale)
                 for unit, done in results.runs.items()
                 if unit.method == method
             ]
-            assert band.runs == 3
             assert np.allclose(band.median, np.median(curves, axis=0))
             assert np.allclose(band.lower, np.quantile(curves, 0.25, axis=0))
     pytest.importorskip("matplotlib")
     figure = summary.comparison_figure(results, name)
-    for axes, label in zip(figure.axes, ("evaluations", "kWh", "Wh"), strict=True):
+    for axes, label in zip(figure.axes, ("Evaluations", "kWh", "Wh"), strict=True):
         assert label in axes.get_xlabel()
     (legend,) = figure.legends
     assert {text.get_text() for text in legend.get_texts()} == {"true front", "semoa", "random"}
     # A curve ends where its own method does, and workers are told by the clock.
     name = str(table)
     timed = Grid(("semoa", "random"), (table,), (0, 1), workers=2, max_energy_kwh=1.0)
-    several = gather(tmp_path / "timed", compare(timed, tmp_path / "timed"), {})
+    several = gather(tmp_path / "timed", compare(timed, tmp_path / "timed"))
     for cost in ("clock", "energy_kwh"):
         for method, band in summary.anytime_bands(several, name, cost).items():
             own = [run for unit, run in several.runs.items() if unit.method == method]
             ends = [r.hours if cost == "clock" else r.cumulative[cost][-1] for r in own]
             assert band.budgets[-1] == min(ends)
-    assert "time" in summary.comparison_figure(several, name).axes[0].get_xlabel()
+    assert "Time" in summary.comparison_figure(several, name).axes[0].get_xlabel()
     # A method may have found nothing within the reference point.
-    yardstick = results.yardsticks[name]
-    scale = replace(yardstick.scale, reference=yardstick.scale.ideal)
-    near = replace(results, yardsticks={name: replace(yardstick, scale=scale)})
+    scale = next(iter(results.runs.values())).scale
+    scale = replace(scale, reference=scale.ideal)
+    near = replace(results, runs={u: replace(run, scale=scale) for u, run in results.runs.items()})
     attained = summary.comparison_figure(near, name).axes[2]
     assert [len(np.asarray(line.get_xdata())) for line in attained.lines] == [0, 0, 0]

@@ -13,6 +13,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 from naslib_ecnas.figures.swaps import METRICS, swap_effects, swapped, swaps_figure
+from naslib_ecnas.metrics import metric
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
@@ -77,9 +78,28 @@ def test_what_is_drawn_is_labelled(bench4: Benchmark, texts: Callable[[object], 
     shown = texts(swaps_figure(found))
     for part in (
         *("Training energy (%)", "Training time (%)", "Validation accuracy (difference)"),
-        *("Trainable parameters (%)", f"{100 * found.effect[0, CONV3, POOL]:+.1f}", "synthetic"),
+        *(
+            "Trainable parameters (%)",
+            f"\N{MINUS SIGN}{-100 * found.effect[0, CONV3, POOL]:.1f}",
+            "synthetic",
+        ),
     ):
         assert part in shown
+
+
+def test_darker_is_worse_and_the_numbers_can_be_read(bench4: Benchmark) -> None:
+    pytest.importorskip("matplotlib")
+    found = swap_effects(bench4, occurrences="paper")
+    assert found.epochs == (4, 108, 108, 108)  # the paper's energies are those of 4 epochs
+    for axes, name, effect in zip(swaps_figure(found).axes, METRICS, found.effect, strict=False):
+        shades = axes.images[0].to_rgba(axes.images[0].get_array())[..., :3] @ [0.299, 0.587, 0.114]
+        cost = metric(name).cost(effect)
+        off = ~np.eye(3, dtype=bool)
+        assert (np.diff(shades[off][np.argsort(cost[off])]) <= 0).all(), name
+        for text in axes.texts:
+            x, y = text.get_position()
+            dark = shades[int(y), int(x)] < 0.5
+            assert x == y or text.get_color() == ("white" if dark else "black")
 
 
 @pytest.mark.usefixtures("official")

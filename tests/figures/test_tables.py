@@ -10,7 +10,8 @@ import pytest
 import naslib_ecnas as ecnas
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import UnknownBudgetError
-from naslib_ecnas.figures.tables import saved, saved_sheet, spaces_sheet
+from naslib_ecnas.figures.tables import formatted, saved, saved_sheet, spaces_sheet
+from naslib_ecnas.files import Sheet
 from naslib_ecnas.space import Space
 
 Maker = Callable[..., Benchmark]
@@ -58,3 +59,27 @@ def test_sizes_of_the_spaces(make_bench: Maker) -> None:
     assert seven["cells_by_vertices"] == "1 6 84 2441 62010 359082"
     assert (seven["trainings"], seven["budgets"]) == (91, "4")
     assert (seven["energy_kwh"], seven["training_time_s"]) == ("synthetic", "absent")
+
+
+SHEET = Sheet.of(
+    ("method", "cells", "energy_kwh", "energy_kwh_sd", "co2_kg"),
+    [("a_b & c|d", 1234, 0.6172, 0.0812, float("nan")), ("e", 5, 0.01, 0.0, 2.5)],
+)
+
+
+def test_markdown() -> None:
+    assert formatted(SHEET, "About it.", "markdown").splitlines() == [
+        "| Method | Cells | Training energy (kWh) | kgCO2eq |",
+        "| --- | --: | --: | --: |",
+        r"| a_b & c\|d | 1,234 | 0.617 ± 0.081 | unknown |",
+        "| e | 5 | 0.010 ± 0.000 | 2.500 |",
+        "",
+        "About it.",
+    ]
+
+
+def test_latex() -> None:
+    lines = formatted(SHEET, "About it.", "latex").splitlines()
+    assert lines[:1] + lines[2:4] == ["% About it.", r"\begin{tabular}{lrrr}", r"\toprule"]
+    assert lines[6] == r"a\_b \& c|d & 1,234 & 0.617 $\pm$ 0.081 & unknown \\"
+    assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]

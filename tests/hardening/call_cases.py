@@ -62,14 +62,13 @@ OTHERS: dict[str, tuple[Any, ...]] = {"int": (0, -1), "float": (-1, INF)}
 #: By the name of an argument.
 BY_NAME: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("method", "recipe", "meter", "images", "shared", "x", "y", "against"), NAME),
-    **dict.fromkeys(("occurrences", "scalarisation", "cluster_kind", "span", "form"), NAME),
-    "middle": NAME,
+    **dict.fromkeys(("occurrences", "span", "form", "middle"), NAME),
     **dict.fromkeys(("values", "costs", "front", "points"), POINTS),
     **dict.fromkeys(("seed", "world"), (-1,)),
     "epochs": (0, -4, 5, 2**70, "4", [4]),
     "pue": (0, -1, 0.5, INF, True),
     **dict.fromkeys(("carbon", "carbon_intensity"), CARBON),
-    **dict.fromkeys(("confidence", "coverage"), (0, 1, -1)),
+    "coverage": (0, 1, -1),
     "path": PATH,
     "folder": PATH,
     "objectives": OBJECTIVES,
@@ -78,29 +77,29 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
 }
 
 READERS = (
-    *("convert.read", "convert.sniff", "nasbench_pickle.read_nasbench_pickle"),
+    *("convert.read", "convert.sniff", "unpickle.read_nasbench_pickle"),
     *("nasbench_tfrecord.read_ecnas", "nasbench_tfrecord.read_nasbench"),
 )
 WRITERS = (
     *("long_form.write_csv", "long_form.write_parquet", "table.write_table"),
     "nasbench_tfrecord.write_ecnas",
 )
-UNPAIRED = ("a12", "rank_sum_test", "shift_interval")
-WEIGHTS = ("models.Weights.load", "paper.PaperModel.from_torch_file")
+UNPAIRED = ("a12", "rank_sum_test")
 #: Calls of which everything follows from types and names.
 PLAIN = """
     Space network.parameters network.multiply_adds network.activation_elements network.depth
     network.cell_depth
     search.RandomSearch search.Semoa search.RegularisedEvolution search.LocalSearch
     search.MseHvi search.ShEmoa search.Ehvi search.MfEhvi
-    analysis.nondominated analysis.paper_hypervolume analysis.checkpoints
+    analysis.nondominated analysis.paper_hypervolume analysis.checkpoints analysis.runs_needed
+    analysis.blocks_needed
     nondominated.nondominated nondominated.checked_points
     campaign.Pace campaign.Plan.read campaign.work campaign.launch campaign.status
     campaign.validate campaign.requeue campaign.columns_of
-    report.gather report.read_run figures.saved_sheet figures.swap_effects comparison.method_class
-    figures.predictions.read_learning_curve comparison.Run.read
-    data.catalog.read_catalog data.table.Table.open data.table.at_place
-    surrogate.evaluate.evaluate surrogate.paper.inputs training.synthetic"""
+    report.gather report.read_run figures.saved_sheet figures.clouds figures.swap_effects
+    comparison.method_class comparison.Run.read
+    data.table.Table.open data.table.at_place
+    surrogate.paper.inputs training.synthetic"""
 
 #: A good value for each argument that has no default: a value, or a thing that a test makes.
 GOOD: dict[str, Any] = {"name": "energy_kwh", "name_or_path": "4v", "method": "random", "seed": 0}
@@ -113,7 +112,7 @@ GOOD |= {"true": [1.0, 2.0], "predicted": [1.0, 2.0], "times_s": [0.0, 1.0], "po
 GOOD |= {"names": [], "folders": [], "rules": {}, "device": "cpu"}
 GOOD |= {"base_rate": 0.1, "middle": "half"}
 GOOD |= {"modelled": T.bench, "measured": T.bench, "benches": [T.bench]}
-GOOD |= {"n": 5, "effect": 0.9, "differences": [0.1, 0.2], "rope": 0.01}
+GOOD |= {"n": 5, "differences": [0.1, 0.2], "rope": 0.01}
 GOOD |= {"source": T.path, "dataset_file": T.path, "runs": [T.values]}
 
 #: Arguments of calls for which others are good, or that have to be given.
@@ -127,8 +126,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "search.Limits": {"evaluations": 4},
     "search.result_of": {"rows": [1, 2], "epochs": [4, 4]},
     "nondominated.checked_points": {"points": [[0.1]]},
-    "analysis.normalised": {"ideal": [0.0, 1.0], "reference": [1.0, 0.0]},
-    "analysis.attainment_difference": {"a": [T.values], "b": [T.values]},
     **{f"analysis.{n}": {"a": [1.0, 2.0], "b": [1.0, 2.0]} for n in UNPAIRED},
     "analysis.critical_difference": {"methods": 3, "blocks": 4},
     "analysis.run_ranks": {"table": "4v"},
@@ -143,13 +140,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "energy.Window.from_dict": {"data": T.window},
     "report.read_run": {"folder": T.run},
     "report.write_page": {"path": T.new_csv},
-    "figures.predictions.read_learning_curve": {"path": T.curve},
     "figures.study": {"methods": ["random"], "seeds": 1, "evaluations": 4},
     "data.carbon_trace.CarbonTrace": {"g_per_kwh": np.ones(2)},
     "comparison.findings_of": {"volumes": {"a": {"4v": [0.5, 0.6]}, "b": {"4v": [0.7]}}},
     "comparison.Run.read": {"path": T.run_file},
     "data.catalog.file_entry": {"name": "4v-4epochs"},
-    "data.catalog.read_catalog": {"path": T.catalog},
     "data.convert.converted": {"name_or_path": T.csv, "fetch": False},
     "data.convert.check_suffix": {"path": "x.csv"},
     "data.convert.export": {"path": T.new_csv},
@@ -164,13 +159,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     },
     "surrogate.calibrate.choose": {"cells": 8, "vertices": 4},
     "surrogate.devices.device_name": {"text": "titan-xp"},
-    "surrogate.evaluate.evaluate": {"folder": T.tmp},
-    "surrogate.modelled.energy_model": {"choice": ["ours"]},
     "training.read_cifar10": {"folder": T.tmp},
     "training.synthetic": {"images_per_file": 4},
     **{f"data.{name}": {"path": T.csv} for name in READERS},
     **{f"data.{name}": {"path": T.new_csv} for name in WRITERS},
-    **{f"surrogate.{name}": {"path": T.weights} for name in WEIGHTS},
+    "surrogate.models.Weights.load": {"path": T.weights},
 }
 
 #: Public calls, and what else is not possible. For the arguments here this is in place of what
@@ -199,7 +192,10 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "cell": (None, 1.5, -1, 91, 10**30, "x", [1, 2], True, NAN, object()),
         "repeat": (-1, 1, 10**30),
     },
-    "nasbench101.NASBench": {"dataset_file": (*PATH, "GARBAGE")},
+    **{
+        n: {"dataset_file": (*PATH, "GARBAGE")}
+        for n in ("nasbench101.NASBench", "ecnasbench.ECNASBench")
+    },
     # -- searches and analysis -----------------------------------------------------------------
     "search.run": {"method": METHOD, "out": ("x\x00y",)},
     "search.check": {"method": METHOD},
@@ -214,7 +210,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "analysis.hypervolume": {"reference": REFERENCE},
     "analysis.contributions": {"reference": REFERENCE},
     "analysis.costs_of": {
-        "values": (*SHAPES, [[1.0, 2.0, 3.0]]),
+        "values": (*POINTS, [[1.0, 2.0, 3.0]]),
         "objectives": OBJECTIVES[1:3],
     },
     **{
@@ -224,13 +220,8 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         }
         for name in ("knee", "extremes")
     },
-    "analysis.normalised": {
-        "ideal": ([0.0], [NAN, 1.0], [2.0, 1.0], [-INF, 1.0]),
-        "reference": ([0.0], [NAN, 1.0], [-1.0, 0.5], [INF, 0.5]),
-    },
     "analysis.epsilon": {"front": (*POINTS, np.empty((0, 2)))},
     "analysis.igd_plus": {"front": (*POINTS, np.empty((0, 2)))},
-    "analysis.epsilon_factor": {"objectives": OBJECTIVES[1:3]},
     "analysis.mean_until": {
         "curve": ([1.0], ["x"], [[1.0, 2.0]]),
         "cumulative": ([1.0], [2.0, 1.0], [NAN, 1.0]),
@@ -240,7 +231,6 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "analysis.anytime": {
         "cumulative": ([1.0], [2.0, 1.0], [NAN, 1.0]),
         "budgets": ([[1.0]], [NAN]),
-        "end": (*BY_TYPE["float"][1:], INF, -1, True),
     },
     "analysis.band": {
         "curves": ([0.1], np.empty((0, 2)), [[0.1]]),
@@ -251,21 +241,13 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "level": (0, -1, 1.5),
         "objectives": OBJECTIVES[:3],
     },
-    "analysis.attainment_difference": {
-        "a": ([], ["x"], [[[1.0]]]),
-        "b": ([], ["x"]),
-        "objectives": OBJECTIVES[:3],
-    },
     "analysis.holm": {"p_values": ([[0.1]], [-1.0], [1.5], [NAN])},
     "analysis.interquartile_mean": {"values": SAMPLE},
     **{f"analysis.{n}": {"a": SAMPLE, "b": SAMPLE} for n in UNPAIRED},
     "analysis.signed_rank_test": {"differences": SAMPLE},
-    "analysis.runs_needed": {"alpha": (0, 1)},
-    "analysis.blocks_needed": {"alpha": (0, 1)},
-    "analysis.power": {"effect": (0, 1), "n": (0, 99)},
     "analysis.detectable": {"power": (0, 1), "n": (0, 99)},
     "analysis.critical_difference": {"methods": (0, 1)},
-    "analysis.practical": {"differences": SAMPLE, "prior": (0,)},
+    "analysis.practical": {"differences": SAMPLE},
     **{f"analysis.{n}": {"against": AGAINST} for n in ("pairwise", "compare_runs", "improvements")},
     "analysis.interquartile_means": {"tables": ((),)},
     "analysis.profiles": {"thresholds": SAMPLE},
@@ -285,7 +267,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "epochs": ((), (0,), (-4,), ("4",)),
     },
     "campaign.DataChoice": {"kind": (*NAME, "cifar10"), "path": ("x",)},
-    "campaign.Settings": {"meter": (*NAME, "replay")},
+    "campaign.Settings": {"meter": NAME},
     "campaign.Cluster": {"kind": NAME, "hours": (0, -1, INF)},
     "campaign.export": {"out": (Path("x.txt"), Path("x"))},
     "energy.EnergyMeter": {
@@ -299,12 +281,12 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "energy.NullMeter.window": {"name": (None, 7, "", "a/b")},
     "energy.Window.from_dict": {"data": ("", "x", [], {}, {"name": 1}, None)},
     "training.check_device": {"device": ("", "gpu", "cuda:99", "cpu:x", 1.5, None)},
-    "training.read_cifar10": {"form": ("no-such-form", "")},
+    "training.read_cifar10": {},
     "training.Recipe": {"base_rate": (0, -1, INF), "decay": (-1, 2), "momentum": (-1, 2)},
     # -- report, figures and comparisons -------------------------------------------------------
     "report.find_runs": {"folders": tuple([path] for path in PATH[:3])},
     "report.write_page": {"path": NOWHERE},
-    "figures.clouds": {"bins": ((0, 1), (-1, 5), ("a", "b"))},
+    "figures.style": {"width": ("page", "0", "nan", ["text"]), "caption": ()},
     "figures.device_energies": {"benches": ([],)},
     "figures.predictions.fitted_rows": {"device": ("no-such-gpu", "")},
     "figures.predictions.predictions": {"epochs": ()},
@@ -344,13 +326,10 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "surrogate.calibrate.choose": {
         "cells": FEW_CELLS,
         "rows": ([], *ROWS),
-        "spread": (-1, 2),
     },
     "surrogate.calibrate.calibrated": {"source": PATH, "cells": FEW_CELLS, "span": ()},
     "surrogate.calibrate.calibrate": {"cells": FEW_CELLS},
     "surrogate.devices.device_name": {"text": NAME},
-    "surrogate.modelled.energy_model": {
-        "choice": ([], [""], ["theirs"], ["paper-weights"], ["paper-weights", "missing"])
-    },
-    **{f"surrogate.{name}": {"path": (*PATH, "GARBAGE")} for name in WEIGHTS},
+    "surrogate.modelled.Models.shipped": {},
+    "surrogate.models.Weights.load": {"path": (*PATH, "GARBAGE")},
 }

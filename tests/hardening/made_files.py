@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import pickle
-import shutil
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 
-from naslib_ecnas import network
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+
+# What others' files hold lies beside the tests of their readers.
+sys.path.append(str(Path(__file__).parents[1] / "data"))
+from foreign import content, put, results, synthetic
+from foreign import header_of as header_of
+from foreign import with_header as with_header
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,6 @@ def _text(name: str, content: Any) -> Callable[[Path], Path]:
     return make
 
 
-CURVE = [{"size": 100, "mae_wh": 0.5, "seed": 1}, {"size": 200, "mae_wh": 0.25, "seed": 1}]
-TRACE = {"times_s": [0.0, 1.0, 2.0], "powers_w": [50.0, 60.0, 70.0]}
 CELLS = [{"row": 3}, {"row": 5}, 7]
 CONFIG = "dataset: cifar10\nseed: 1\noptimizer: rs\nsearch:\n  epochs: 3\n  seed: 2\n"
 
@@ -57,16 +59,8 @@ def columns(energy: bool = True) -> Columns:
     """Made-up columns of three cells."""
     from naslib_ecnas.data.nasbench_tfrecord import ECNAS, NASBENCH
 
-    rng = np.random.default_rng(5)
-    values = {}
-    for name in sorted((ECNAS if energy else NASBENCH).metrics):
-        values[name] = rng.random((3, 1, 1))
-        if name.endswith("_unix_s"):
-            values[name] = np.floor(1.6e9 + 1e7 * values[name])
-    rows = np.array([2, 40, 77], dtype=np.int32)
-    origins = dict.fromkeys(values, Provenance("synthetic", note="made up"))
-    attributes = {"gpu": "none", "cpu": "none"} if energy else {}
-    return Columns("made-up", 4, rows, (4,), 1, values, origins, attributes)
+    made: Columns = synthetic(ECNAS if energy else NASBENCH, cells=3, budgets=(4,), repeats=1)
+    return made
 
 
 # -- tables ----------------------------------------------------------------------------------
@@ -89,43 +83,13 @@ def _written(name: str, writer: str, energy: bool = True) -> Callable[[Path], Pa
 
 
 def _pickle(folder: Path) -> Path:
-    trained = {
-        f"{when}_{what}": 0.5
-        for when in ("halfway", "final")
-        for what in ("training_time", "train_accuracy", "validation_accuracy", "test_accuracy")
-    }
-    content = {}
-    for row in (3, 50):
-        cell = Space(4).cell(row)
-        fixed = {
-            "module_adjacency": cell.matrix.copy(),
-            "module_operations": list(cell.ops),
-            "trainable_parameters": int(network.parameters(row)[0]),
-        }
-        content[cell.nasbench_hash] = (fixed, {108: [trained]})
-    (folder / "x.pkl").write_bytes(pickle.dumps(content))
+    (folder / "x.pkl").write_bytes(pickle.dumps(content(vertices=4, n=2, repeats=1)))
     return folder / "x.pkl"
 
 
 def _results(folder: Path) -> Path:
-    accuracies = {"train_accuracy": 0.5, "validation_accuracy": 0.25, "test_accuracy": 0.125}
-    points = [
-        {"epochs": epochs, "training_time": 10.0 * epochs, **accuracies}
-        | {"energy (kWh)": 0.001 * epochs, "co2eq (g)": 0.1, "avg_intensity (gCO2/kWh)": 100.0}
-        | {"start_emission": "1970-01-01 00:00:10", "stop_emission": "1970-01-01 00:01:10"}
-        for epochs in (0.0, 2.0, 4.0)
-    ]
     cell = Space(4).cell(40)
-    content: dict[str, Any] = {"total_time": 99.0}
-    content |= {"trainable_params": int(network.parameters(40)[0])}
-    content |= {"total_energy (kWh)": 0.02, "total_co2eq (g)": 2.0}
-    content |= {"start_emission": "1970-01-01 00:00:00", "stop_emission": "1970-01-01 01:00:00"}
-    content |= {"avg_intensity (gCO2/kWh)": 100.0, "evaluation_results": points}
-    name = cell.nasbench_hash
-    place = folder / "tree" / "4_epochs" / name[:2] / name / "repeat_1"
-    place.mkdir(parents=True)
-    (place / "results.json").write_text(json.dumps(content))
-    return place / "results.json"
+    return put(folder / "tree", cell, 4, 1, results(cell, 4, 0.004))
 
 
 # -- searches and comparisons ------------------------------------------------------------------
@@ -210,27 +174,8 @@ def _claim(folder: Path) -> Path:
     unit = Plan.read(_plan(folder).parent).units[0]
     claim = Claim(attempts_folder(folder / "campaign", unit), 1)
     assert claim.take()
+    claim.end("failed", "made up")
     return claim.path
-
-
-def _log(folder: Path) -> Path:
-    from naslib_ecnas.campaign.claims import AttemptLog, Claim
-
-    claimed = _claim(folder)
-    log = AttemptLog(Claim(claimed.parent, 1))
-    log.add("open", name="x")
-    log.add("window", window={"name": "x"})
-    log.end("failed", "made up")
-    return claimed.with_suffix(".log")
-
-
-def _window(folder: Path) -> Path:
-    from naslib_ecnas.energy.readings import Reading, Window
-
-    window = Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0)
-    whole = replace(window, energy_j={"GPU-0": Reading(5.0, "counter")})
-    (folder / "windows.json").write_text(json.dumps([whole.to_dict()]))
-    return folder / "windows.json"
 
 
 def _record(folder: Path) -> Path:
@@ -267,13 +212,6 @@ def _cifar(name: str) -> Callable[[Path], Path]:
 # -- all else ----------------------------------------------------------------------------------
 
 
-def _catalog(folder: Path) -> Path:
-    from naslib_ecnas.data import catalog
-
-    shutil.copy(Path(catalog.__file__).with_name("catalog.toml"), folder / "catalog.toml")
-    return folder / "catalog.toml"
-
-
 KINDS: dict[str, Kind] = {
     "table": Kind(_written("x.ecnas", "table:write_table"), _read_table),
     "ecnas-tfrecord": Kind(_written("x.tfrecord", "nasbench_tfrecord:write_ecnas"), _read_any),
@@ -282,7 +220,7 @@ KINDS: dict[str, Kind] = {
     ),
     "csv": Kind(_written("x.csv", "long_form:write_csv"), _read_any),
     "parquet": Kind(_written("x.parquet", "long_form:write_parquet"), _read_any),
-    "naslib-pickle": Kind(_pickle, _by("data.nasbench_pickle:read_nasbench_pickle")),
+    "naslib-pickle": Kind(_pickle, _by("data.unpickle:read_nasbench_pickle")),
     "results-tree": Kind(_results, _by("data.results_tree:read_results_tree", 5)),
     "search-config": Kind(_search("config.json"), _read_run),
     "search-front": Kind(_search("front.json"), _read_run),
@@ -290,26 +228,18 @@ KINDS: dict[str, Kind] = {
     "search-history": Kind(_search("history.jsonl"), _read_run),
     "run-file": Kind(_run_file, _by("comparison.runs:Run.read")),
     "comparison-rules": Kind(_rules, _read_rules),
-    "learning-curve": Kind(
-        _text("curve.json", CURVE), _by("figures.predictions:read_learning_curve")
-    ),
     "weights": Kind(_weights, _by("surrogate.models:Weights.load")),
     "calibration": Kind(_calibration, _by("surrogate.modelled:calibration_of")),
     "plan": Kind(_plan, _by("campaign:status", 1)),
     "claim": Kind(_claim, _by("campaign:status", 3)),
-    "attempt-log": Kind(_log, _by("campaign:status", 3)),
-    "replayed-windows": Kind(_window, _by("campaign.unit:read_replay")),
-    "replayed-trace": Kind(_text("trace.json", TRACE), _by("campaign.unit:read_replay")),
     "record": Kind(_record, _read_record),
-    "cifar10-binary": Kind(_cifar("cifar.bin"), _by("training.cifar10:read_binary")),
-    "cifar10-pickle": Kind(_cifar("data_batch_1"), _by("training.cifar10:read_python")),
+    "cifar10-binary": Kind(_cifar("cifar.bin"), _by("training.data:read_binary")),
+    "cifar10-pickle": Kind(_cifar("data_batch_1"), _by("training.data:read_python")),
     "naslib-config": Kind(_text("config.yaml", CONFIG), _by("adapters.naslib_config:read")),
     "cells": Kind(_text("cells.json", CELLS), _by("campaign.plan:file_rows")),
-    "catalog": Kind(_catalog, _by("data.catalog:read_catalog")),
 }
 #: Those whose files are JSON, or lines of it, without a checksum.
 JSON_KINDS = (
     *("results-tree", "search-config", "search-front", "search-spent", "search-history"),
-    *("run-file", "comparison-rules", "learning-curve", "plan", "claim", "attempt-log"),
-    *("replayed-windows", "replayed-trace", "cells"),
+    *("run-file", "comparison-rules", "plan", "claim", "cells"),
 )

@@ -66,39 +66,30 @@ def kept(cache: Path) -> list[str]:
     )
 
 
-def one_table(found: list[Any], cache: Path, name: str) -> None:
-    """All answers are the same, and the cache holds one whole table."""
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["4v", "made-up", "4v-rtx6000"])
+def test_the_first_use_of_a_table(
+    tmp_path: Path, small_columns: Any, request: pytest.FixtureRequest, name: str
+) -> None:
+    """Embedded, converted from a file, or from a mirror that is a folder: one whole table."""
+    from naslib_ecnas.data.long_form import write_csv
+
+    cache, mirror, source = tmp_path / "cache", "", name
+    if name == "made-up":
+        source = str(tmp_path / "made-up.csv")
+        write_csv(source, small_columns)
+    elif name == "4v-rtx6000":
+        mirror = str(request.getfixturevalue("reference") / "official")
+    found = at_once(source, tmp_path / "go", ECNAS_CACHE=str(cache), ECNAS_MIRROR=mirror)
     assert all(answer == found[0] for answer in found), found
     assert found[0][2] == 40
     (table,) = [Path(file) for file in kept(cache) if file.startswith("tables")]
     assert table.suffix == ".ecnas"
     assert table.stem.startswith(name)
     assert not [file for file in kept(cache) if "/." in file or file.startswith(".")]
-
-
-@pytest.mark.slow
-def test_the_first_use_of_an_embedded_table(tmp_path: Path) -> None:
-    found = at_once("4v", tmp_path / "go", ECNAS_CACHE=str(tmp_path / "cache"))
-    one_table(found, tmp_path / "cache", "4v")
-
-
-@pytest.mark.slow
-def test_the_first_conversion_of_a_file(tmp_path: Path, small_columns: Any) -> None:
-    from naslib_ecnas.data.long_form import write_csv
-
-    cache, source = tmp_path / "cache", tmp_path / "made-up.csv"
-    write_csv(source, small_columns)
-    found = at_once(str(source), tmp_path / "go", ECNAS_CACHE=str(cache))
-    one_table(found, cache, "made-up")
-    assert found[0][1] == pytest.approx(float(small_columns.values["energy_kwh"][40, 1].mean()))
-
-
-@pytest.mark.slow
-def test_the_first_use_of_a_published_table(tmp_path: Path, reference: Path) -> None:
-    """Fetched from a mirror that is a folder, checked and converted."""
-    cache, mirror = tmp_path / "cache", str(reference / "official")
-    found = at_once("4v-rtx6000", tmp_path / "go", ECNAS_CACHE=str(cache), ECNAS_MIRROR=mirror)
-    one_table(found, cache, "4v-rtx6000")
+    if name == "made-up":
+        energy = small_columns.values["energy_kwh"]
+        assert found[0][1] == pytest.approx(float(energy[40, 1].mean()))
 
 
 @pytest.mark.slow

@@ -58,7 +58,6 @@ CASES = {
     "export-csv": "data export TABLE OUT/x.csv",
     "export-ecnas": "data export TABLE OUT/x.ecnas",
     "export-tfrecord": "data export TABLE OUT/x.tfrecord",
-    "convert": "data convert TABLE --out OUT/x.ecnas",
     "calibrate": "surrogate calibrate --measurements TABLE --out OUT/gpu.safetensors",
     "plan": "measure plan --space 4v --limit 2 --data synthetic --out OUT/planned",
 }

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
@@ -70,15 +71,33 @@ def distributions(
     tmp_path_factory: pytest.TempPathFactory, index: None, request: pytest.FixtureRequest
 ) -> Distributions:
     """Source distribution, and the wheel that is built from it."""
-    pytest.importorskip("build", reason="install build to build the distributions")
+    for package in ("build", "twine"):
+        pytest.importorskip(package, reason=f"install {package} to build the distributions")
     tree = tmp_path_factory.mktemp("tree") / "source"
     # Leftovers of an earlier build would get into this one.
     unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs")
     shutil.copytree(ROOT, tree, ignore=unwanted)
-    out = tmp_path_factory.mktemp("dist")
-    _run(sys.executable, "-m", "build", "--outdir", out, tree, cwd=out)
+    return build(tree, tmp_path_factory.mktemp("dist"))
+
+
+def build(tree: Path, out: Path) -> Distributions:
+    """Build both as a release is built, which checks them by twine."""
+    time = {"SOURCE_DATE_EPOCH": "1700000000"}
+    _run(sys.executable, ROOT / ".ci" / "release.py", out, tree, env=os.environ | time, cwd=out)
     (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
     return Distributions(wheel, sdist)
+
+
+@pytest.fixture
+def rebuilt(distributions: Distributions, tmp_path: Path) -> Distributions:
+    """Both again, from the files of the source distribution with other times and permissions."""
+    with tarfile.open(distributions.sdist) as files:
+        for member in files.getmembers():
+            member.mtime, member.mode = 1_600_000_000, member.mode & 0o700
+            files.extract(member, tmp_path)
+    (tree,) = tmp_path.iterdir()
+    (tmp_path / "out").mkdir()
+    return build(tree, tmp_path / "out")
 
 
 @cache

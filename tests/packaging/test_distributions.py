@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import re
+import subprocess
+import sys
 import tarfile
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
@@ -37,7 +40,7 @@ def of_the_package() -> dict[str, Path]:
         "/".join(filter(None, ("naslib_ecnas", name, path.relative_to(folder).as_posix()))): path
         for name, folder in SOURCES.items()
         for path in folder.rglob("*")
-        if path.suffix in {".py", *NO_CODE} or path.name == "py.typed"
+        if path.suffix in {".py", ".LICENSE", *NO_CODE} or path.name == "py.typed"
     }
 
 
@@ -50,7 +53,14 @@ def test_wheel_has_the_package_and_nothing_else(distributions) -> None:  # type:
     assert "naslib_ecnas/py.typed" in package
     info = {name.partition(".dist-info/")[2] for name in names - package}
     metadata = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
-    assert info == {*metadata, "licenses/LICENSE"}
+    assert info == {*metadata, "licenses/LICENSE", "licenses/NOTICE"}
+
+
+@pytest.mark.parametrize("arguments", [(), (ROOT,), (ROOT / "new", ROOT, "more")])
+def test_a_release_goes_into_a_new_folder(arguments: tuple[object, ...]) -> None:
+    command = map(str, (sys.executable, ROOT / ".ci" / "release.py", *arguments))
+    done = subprocess.run(list(command), capture_output=True, text=True, check=False)
+    assert (done.returncode, "a new or empty folder" in done.stderr) == (1, True)
 
 
 def test_bytes_are_those_of_the_repository(distributions) -> None:  # type: ignore[no-untyped-def]
@@ -66,9 +76,27 @@ def test_sdist_has_what_the_wheel_is_built_of(distributions) -> None:  # type: i
     assert package <= names
     rest = {name for name in names - package if ".egg-info/" not in name}
     assert rest == {
-        *("CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md"),
-        *("pyproject.toml", "setup.cfg"),
+        *("CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "NOTICE", "PKG-INFO"),
+        *("README.md", "pyproject.toml", "setup.cfg"),
     }
+
+
+def test_two_builds_have_the_same_bytes(distributions, rebuilt) -> None:  # type: ignore[no-untyped-def]
+    for name in ("sdist", "wheel"):
+        assert getattr(rebuilt, name).read_bytes() == getattr(distributions, name).read_bytes(), (
+            name
+        )
+
+
+def test_the_notice_names_what_ships() -> None:
+    text = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    shipped = {path.stem for path in (ROOT / "data").glob("surrogate_*.safetensors")}
+    prefix = "surrogate_"
+    assert {
+        name
+        for name in shipped
+        if not re.search(rf"\b({name}|_{name.removeprefix(prefix)})\b", text)
+    } == set()
 
 
 def _sorted_extras(requirement: str) -> str:

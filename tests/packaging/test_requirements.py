@@ -40,20 +40,23 @@ def test_extras(config: configparser.ConfigParser, extras: dict[str, dict[str, s
     assert set(listed(config["options"]["install_requires"])) == CORE
 
 
-def test_lower_bounds_and_no_upper_ones(
+def test_lower_bounds_and_one_upper_one(
     config: configparser.ConfigParser, extras: dict[str, dict[str, str]]
 ) -> None:
     for group in (listed(config["options"]["install_requires"]), *extras.values()):
         for name, asked in group.items():
             marker = r'(; python_version (<|>=) "3\.11")?'
-            assert re.fullmatch(rf">=[\d.]+{marker}", asked), name + asked
+            # Of `hosts`: newer ones cannot be imported with the numpy that it needs.
+            most = "(<26,)?" if name == "pyarrow" else ""
+            assert re.fullmatch(rf"{most}>=[\d.]+{marker}", asked), name + asked
 
 
 def test_a_package_has_one_bound(extras: dict[str, dict[str, str]]) -> None:
-    """Extras that share a package ask for the same of it."""
+    """Extras that share a package ask for the same of it; `hosts`, which has an environment of its
+    own, may ask for newer ones."""
     bounds: dict[str, set[str]] = {}
-    for group in extras.values():
-        for name, asked in group.items():
+    for extra, group in extras.items():
+        for name, asked in group.items() if extra != "hosts" else ():
             bounds.setdefault(name, set()).add(asked)
     assert {name: asked for name, asked in bounds.items() if len(asked) > 1} == {}
 
@@ -65,7 +68,6 @@ def test_the_tests_pull_no_gigabytes(extras: dict[str, dict[str, str]]) -> None:
         "lightgbm",
         "tensorboard",
         "mlcroissant",
-        "tensorflow-cpu",
         "nasbench-pytorch",
     ]
     assert not set(large) & set(extras["test"])

@@ -11,7 +11,7 @@ import pytest
 
 from naslib_ecnas import network, search
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Table
+from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.page import Page, gather
 from naslib_ecnas.report.runs import find_runs
@@ -19,7 +19,7 @@ from naslib_ecnas.space import Space
 
 
 @pytest.fixture(scope="session")
-def six(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path]) -> Benchmark:
+def six(bench_of: Callable[..., Benchmark]) -> Benchmark:
     """Cells cost more the more they compute; the table lacks the rows 7 and 5000."""
     rows = np.setdiff1d(np.arange(len(Space(6))), (7, 5000)).astype(np.int32)
     rng = np.random.default_rng(4)
@@ -29,14 +29,13 @@ def six(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path
     accuracy = 1 - 0.8 * np.exp(-0.3 * size**0.5 * epochs**0.5) * rng.random(energy.shape)
     values = {
         "energy_kwh": energy,
+        "energy_kwh_std": energy * 0.02 * rng.lognormal(0, 0.5, energy.shape),
         "training_time_s": energy * 2e4,
         "validation_accuracy": accuracy,
         "co2_g": energy * 0,
     }
     origin = Provenance("synthetic", device="no device", pue=1.0)
-    path = tmp_path_factory.mktemp("six") / "table.ecnas"
-    about = {"name": "made-up-6", "vertices": 6, "rows": rows, "origin": origin}
-    return Benchmark(Table.open(table_file(path, values, **about)))
+    return bench_of(values, name="made-up-6", vertices=6, rows=rows, origin=origin)
 
 
 @pytest.fixture(scope="session")
@@ -60,9 +59,12 @@ def harm() -> str:
 
 
 @pytest.fixture(scope="session")
-def bad(page: Page, harm: str) -> Page:
+def bad(page: Page, harm: str, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """The page with this name wherever a name comes from outside."""
-    origin = replace(page.provenance["energy_kwh"], device=harm, source=harm, note=harm)
-    origins = {**page.provenance, "energy_kwh": origin}
+    columns = page.bench.table.to_columns()
+    origin = replace(columns.provenance["energy_kwh"], device=harm, source=harm, note=harm)
+    columns = replace(columns, name=harm, provenance={**columns.provenance, "energy_kwh": origin})
+    path = tmp_path_factory.mktemp("bad") / "table.ecnas"
+    write_table(path, columns)
     runs = (replace(page.runs[0], label=harm, method=harm), *page.runs[1:])
-    return replace(page, table=harm, checksum=harm, provenance=origins, runs=runs)
+    return replace(page, bench=Benchmark(Table.open(path)), runs=runs)

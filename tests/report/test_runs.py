@@ -7,8 +7,8 @@ import json
 import os
 import shutil
 from dataclasses import replace
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,13 +17,16 @@ from naslib_ecnas import search
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison import gather, summarise
 from naslib_ecnas.comparison.experiment import Grid, compare
-from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.loading import load
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report import page
-from naslib_ecnas.report.page import html
 from naslib_ecnas.report.runs import find_findings, find_runs, read_run
+
+
+def header(shown: page.Page) -> dict[str, Any]:
+    """The header of a page's data."""
+    text = gzip.decompress(page.pack(shown))
+    return dict(json.loads(text[4 : 4 + int.from_bytes(text[:4], "little")]))
 
 
 def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
@@ -85,14 +88,11 @@ def test_an_edited_run_is_not_believed(
 
 
 @pytest.fixture(scope="module")
-def edited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Benchmark, Path]:
+def edited(tmp_path_factory: pytest.TempPathFactory, bench_of: Any) -> tuple[Benchmark, Path]:
     """A table without the cell 90, and a folder with a search of it."""
     folder, rng = tmp_path_factory.mktemp("edited"), np.random.default_rng(0)
-    rows, names = np.arange(90, dtype=np.int32), ("energy_kwh", "validation_accuracy")
-    values = {name: rng.random((90, 2, 1)) for name in names}
-    origins = dict.fromkeys(names, Provenance("synthetic"))
-    write_table(folder / "t.ecnas", Columns("t", 4, rows, (4, 12), 1, values, origins))
-    bench = Benchmark(Table.open(folder / "t.ecnas"))
+    names = ("energy_kwh", "validation_accuracy")
+    bench = bench_of({name: rng.random((90, 2, 1)) for name in names})
     search.run(bench, "random", epochs=12, evaluations=30, seed=0, out=folder / "run")
     return bench, folder / "run"
 
@@ -101,10 +101,7 @@ def test_a_run_that_ended_before_its_budget_is_shown(six: Benchmark, tmp_path: P
     search.run(six, "sh-emoa", epochs=12, evaluations=3, seed=0, out=tmp_path / "short")
     (run,) = find_runs([tmp_path])
     assert set(run.epochs.tolist()) == {4}
-    content = page.pack(page.gather(six, [run]))
-    text = gzip.decompress(content)
-    header = json.loads(text[4 : 4 + int.from_bytes(text[:4], "little")])
-    (shown,) = header["runs"]
+    (shown,) = header(page.gather(six, [run]))["runs"]
     assert (shown["knee"], shown["hypervolume"], shown["curve"]) == (None, None, [])
     assert shown["evaluations"] == 3
 
@@ -146,7 +143,7 @@ def test_damaged_and_missing_files_are_named(run_folder: Path, tmp_path: Path) -
     for name, text in (
         ("config.json", "[]"),
         ("config.json", "{"),
-        ("front.json", '{"front": []}'),
+        ("front.json", "{}"),
         ("front.json", None),
         ("front.json", "null"),
         ("spent.json", None),
@@ -163,6 +160,10 @@ def test_damaged_and_missing_files_are_named(run_folder: Path, tmp_path: Path) -
             read_run(folder)
         assert caught.value.path == str(folder / name)
         (folder / name).write_bytes(whole)
+    config = (folder / "config.json").read_text().replace("validation_accuracy", "latency_ms")
+    (folder / "config.json").write_text(config)
+    with pytest.raises(FormatError, match=r"objectives of the search: a .* got 'latency_ms'"):
+        read_run(folder)
 
 
 def test_runs_of_a_comparison(tmp_path: Path) -> None:
@@ -187,17 +188,17 @@ def test_findings_of_a_comparison(tmp_path: Path) -> None:
     units = compare(grid, folder)
     bench = load("4v")
     (found,) = find_findings([tmp_path, folder], bench.table.checksum)
-    summary = summarise(gather(folder, units, {}), against="random")
+    summary = summarise(gather(folder, units), against="random")
     assert found.notes == summary.notes
     assert list(map(str, found.lines)) == list(map(str, summary.by_table()["4v"]))
     runs = [run for run in find_runs([tmp_path]) if run.table == "4v"]
     assert len({run.group for run in runs}) == 1
     assert len({len(run.rows) for run in runs}) > 1
-    text = html(page.gather(bench, runs, findings=[found]))
-    assert "<h3>equal &lt;energy&gt;</h3>" in text
-    assert all(escape(note) in text for note in summary.notes)
-    assert f"<td>{found.lines[0].shown()[1]}</td>" in text
-    assert 'id="findings"' not in html(page.gather(bench, runs))
+    (said,) = header(page.gather(bench, runs, findings=[found]))["findings"]
+    assert (said["label"], said["notes"]) == ("equal <energy>", list(summary.notes))
+    assert said["heads"][-2:] == ["Beats random", "p"]
+    assert said["lines"] == [list(line.shown()) for line in found.lines]
+    assert header(page.gather(bench, runs))["findings"] == []
     assert find_findings([folder], "0" * 64) == ()
     rules = folder / "comparison.json"
     rules.write_text(rules.read_text().replace('"setting": {}', '"setting": 3'))

@@ -1,16 +1,30 @@
-"""Gaussian processes against dense closed forms."""
+"""Gaussian processes against dense closed forms; improvement against integrals and draws."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import multivariate_normal, norm
 
+from naslib_ecnas.analysis import hypervolume, nondominated
+from naslib_ecnas.search import gaussian_process
 from naslib_ecnas.search.encoding import Groups
-from naslib_ecnas.search.gaussian_process import Prediction, Process, Products, View, fitted
-from naslib_ecnas.search.improvement import lognormal_partial, normal_partial
+from naslib_ecnas.search.gaussian_process import (
+    Prediction,
+    Process,
+    Products,
+    View,
+    expected_gain,
+    fitted,
+    lognormal_partial,
+    normal_partial,
+)
 from naslib_ecnas.space import Space
 
 SPACE = Space(5)
@@ -22,9 +36,9 @@ OLD, NEW = slice(0, 25), slice(25, 40)
 
 def kernel(theta: np.ndarray) -> np.ndarray:
     """(40, 40) covariances of all cells, without the nugget."""
-    x = np.column_stack([c / 2.0**t for c, t in zip(COLUMNS, theta[:3], strict=True)])
+    x = np.column_stack([c / 2.0**t for c, t in zip(COLUMNS, theta[:-2], strict=True)])
     distance = ((x[:, None] - x) ** 2).sum(axis=2)
-    return np.exp(-distance / 2) + 2.0 ** theta[3] * x @ x.T
+    return np.exp(-distance / 2) + 2.0 ** theta[-2] * x @ x.T
 
 
 def process_and_prediction(views: Any, costs: np.ndarray = COSTS) -> tuple[Process, Prediction]:
@@ -84,15 +98,15 @@ def test_the_view_and_the_hyperparameters_are_the_most_probable_nearby() -> None
         y = targets - targets.mean()
         whole = kernel(theta)[OLD, OLD] + 2.0 ** theta[-1] * np.eye(25)
         variance = y @ np.linalg.solve(whole, y) / 25
-        prior = -0.5 * (((theta - [0, 0, 0, 0, -4]) / [1, 1, 1, 2, 2]) ** 2).sum()
+        prior = -0.5 * (((theta - [0, 0, 0, 0, 0, -4]) / [1, 1, 1, 1, 2, 2]) ** 2).sum()
         density = multivariate_normal.logpdf(y, np.zeros(25), variance * whole)
         return float(density - targets.sum() + prior)
 
     process, _ = process_and_prediction(views)
     top = log_density(process.view, process.theta)
     assert top == max(log_density(view, process.theta) for view in views)
-    assert top >= log_density(process.view, np.array([0.0, 0, 0, 0, -4]))
-    for i, step in enumerate([1.0, 1.0, 1.0, 2.0, 2.0]):
+    assert top >= log_density(process.view, np.array([0.0, 0, 0, 0, 0, -4]))
+    for i, step in enumerate([1.0, 1.0, 1.0, 1.0, 2.0, 2.0]):
         for way in (step, -step):
             theta = process.theta.copy()
             theta[i] += way
@@ -108,3 +122,42 @@ def test_equal_costs_and_a_single_cell_are_no_error() -> None:
     one = [c[:1] for c in COLUMNS]
     process = fitted(Products(one, one), COSTS[:1], [View()])
     assert np.isfinite(Prediction(process, Products(one, COLUMNS), COLUMNS).std).all()
+
+
+# -- expected improvement of the hypervolume ----
+
+
+@given(st.floats(-3, 3), st.floats(-2, 2), st.floats(0.05, 1.5))
+def test_partial_expectations_are_the_integrals(t: float, mean: float, std: float) -> None:
+    whole = quad(lambda y: norm.cdf(y, mean, std), -30, t)[0]  # by parts
+    assert normal_partial(t, mean, std) == pytest.approx(whole, abs=1e-7)
+    positive = max(t, 0.0)
+    whole = quad(lambda y: norm.cdf(np.log(max(y, 1e-300)), mean, std), 0, positive)[0]
+    assert lognormal_partial(t, mean, std) == pytest.approx(whole, abs=1e-7)
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_the_expected_gain_is_the_mean_gain_of_many_draws(m: int) -> None:
+    """The first objective is log-normal less a shift, the others are normal."""
+    rng = np.random.default_rng(m)
+    front = rng.random((12, m))
+    front = np.vstack([front[nondominated(front)], np.full(m, 2.0)])  # the last one is no better
+    reference, shift = np.full(m, 1.1), 0.3
+    mean, std = rng.normal(0.3, 0.3, (5, m)), rng.uniform(0.05, 0.4, (5, m))
+
+    def first(t: np.ndarray) -> np.ndarray:
+        return lognormal_partial(t + shift, mean[:, :1] - 1, std[:, :1])
+
+    others = [partial(normal_partial, mean=mean[:, [d]], std=std[:, [d]]) for d in range(1, m)]
+    found = expected_gain([first, *others], front, reference)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaussian_process, "_ELEMENTS", 1)  # one point at a time
+        alone = expected_gain([first, *others], front, reference)
+    np.testing.assert_allclose(alone, found, rtol=1e-12)
+    base = hypervolume(front, reference)
+    for i in range(5):
+        draws = rng.normal(mean[i], std[i], (4000, m))
+        draws[:, 0] = np.exp(draws[:, 0] - 1) - shift
+        gains = [hypervolume(np.vstack([front, y]), reference) - base for y in draws]
+        assert found[i] == pytest.approx(np.mean(gains), abs=5 * np.std(gains) / 60)
+        assert found[i] > 0

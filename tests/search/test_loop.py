@@ -16,21 +16,22 @@ from hypothesis import strategies as st
 from naslib_ecnas.analysis import Scale, costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.runs import Run
-from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
-from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.progress import listening
 from naslib_ecnas.records import COSTS
 from naslib_ecnas.search import (
     METHODS,
     Batch,
     Limits,
+    Problem,
     RandomSearch,
     SearchResult,
     check,
     result_of,
     run,
 )
+from naslib_ecnas.search.accounting import LIMITS
 
 NAMES = ("energy_kwh", "validation_accuracy")
 #: Methods that evaluate cells again.
@@ -62,6 +63,23 @@ def test_exactly_so_many_evaluations_are_charged(toy: Benchmark, method: str, pa
         assert toy.spent.evaluations == both.evaluations
         assert toy.spent.energy_kwh == pytest.approx(both.energy_kwh)
     assert bool(result.skipped) == paper  # proposals of the released code that are no cells
+
+
+def test_a_method_that_reads_columns_does_not_look_free(toy: Benchmark) -> None:
+    class Knowing(RandomSearch):
+        def __init__(self, problem: Problem, **settings: Any) -> None:
+            super().__init__(problem, **settings)
+            self.best = np.argsort(toy.values("energy_kwh", 4))
+
+        def ask(self) -> np.ndarray:
+            return self.best[:1].astype(np.int32)
+
+    toy.front(epochs=4)
+    assert toy.spent.columns == 2
+    assert run(toy, "random", evaluations=3, seed=0, epochs=4).spent.columns == 0
+    result = run(toy, Knowing, evaluations=3, seed=0, epochs=4)
+    assert (result.spent.evaluations, result.spent.columns) == (3, 1)
+    assert toy.spent.columns == 3
 
 
 def test_values_costs_and_front_are_the_tables_repeats_included(
@@ -120,15 +138,12 @@ def test_three_objectives_and_derived_ones(toy: Benchmark) -> None:
     assert np.isin(derived.rows, toy.rows).all()
 
 
-def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
-    rows = np.arange(50, dtype=np.int32)
+def test_what_a_table_does_not_say_is_nan_and_not_0(bench_of: Any) -> None:
     rng = np.random.default_rng(0)
     values = {name: rng.random((50, 2, 1)) for name in ("test_accuracy", "training_time_s")}
     for column in values.values():
         column[:10, 0] = np.nan
-    origin = dict.fromkeys(values, Provenance("synthetic"))
-    write_table(tmp_path / "t.ecnas", Columns("x", 4, rows, (4, 12), 1, values, origin))
-    bench = Benchmark(Table.open(tmp_path / "t.ecnas"))
+    bench = bench_of(values)
     result = run(bench, "semoa", objectives=tuple(values), evaluations=30, seed=0)
     assert result.spent.unknown == {"seconds": 0, "energy_kwh": 30, "co2_g": 30}
     assert result.spent.seconds > 0
@@ -146,6 +161,7 @@ def test_what_is_not_possible_is_refused(toy: Benchmark) -> None:
         ({"epochs": 36}, UnknownBudgetError, "4, 12"),
         ({"objectives": ("energy_kwh",)}, ConfigError, "two or more"),
         ({"objectives": "energy_kwh"}, ConfigError, "two or more"),
+        ({"objectives": None}, UnknownMetricError, "a metric must be a name"),
         ({"objectives": ("energy_kwh", "gpu_power_w")}, UnknownMetricError, "training_time_s"),
         ({"evaluations": None}, ConfigError, "needs a limit"),
         ({"max_epochs": 11}, ConfigError, "does not pay"),
@@ -167,10 +183,26 @@ def test_a_method_that_proposes_what_it_must_not_is_stopped(toy: Benchmark) -> N
         def ask(self) -> Any:
             return self.answer(super().ask())
 
-    for answer in (lambda r: r[:0], lambda r: r * 0, lambda r: Batch(r, 5), lambda r: Batch(r, 36)):
+    answers: tuple[Callable[[np.ndarray], Any], ...] = (
+        lambda r: r[:0],
+        lambda r: r * 0,
+        lambda r: r * 0 - 1,
+        lambda r: r * 0 + 2532,
+        lambda r: r * 1.0,
+        lambda r: r[None],
+        lambda r: None,
+        lambda r: Batch(r, 5),
+        lambda r: Batch(r, 36),
+    )
+    for answer in answers:
         Wrong.answer = staticmethod(answer)
         with pytest.raises(ConfigError, match="wrong proposed"):
             run(toy, Wrong, evaluations=5, seed=0)
+    found = []
+    for answer in (np.asarray, np.ndarray.tolist):  # a list will do
+        Wrong.answer = staticmethod(answer)
+        found.append(run(toy, Wrong, evaluations=5, seed=0).rows.tolist())
+    assert found[0] == found[1]
 
 
 # -- several budgets ----
@@ -244,7 +276,7 @@ def test_a_run_has_its_own_and_smaller_budgets(toy: Benchmark) -> None:
 def test_as_many_fit_as_a_loop_would_make(
     energies: list[float], most: float, evaluations: int
 ) -> None:
-    limits = Limits(evaluations=evaluations, energy_kwh=most)
+    limits = Limits(evaluations=evaluations, max_energy_kwh=most)
     wanted, total = 0, 0.0
     while wanted < min(evaluations, len(energies)) and total + energies[wanted] <= most:
         total += energies[wanted]
@@ -256,12 +288,12 @@ def test_as_many_fit_as_a_loop_would_make(
 def test_the_quantity_that_stops_first_is_named() -> None:
     sums = np.cumsum([[1.0, 10.0, 5.0, 0.1, 1.0]] * 5, axis=0)
     for limits, found in (
-        ({"evaluations": 4, "epochs": 35}, (3, "epochs")),
-        ({"evaluations": 9, "seconds": 99}, (5, "")),
-        ({"evaluations": 9, "seconds": 25}, (5, "seconds")),  # nothing is left
+        ({"evaluations": 4, "max_epochs": 35}, (3, "epochs")),
+        ({"evaluations": 9, "max_time_s": 99}, (5, "")),
+        ({"evaluations": 9, "max_time_s": 25}, (5, "seconds")),  # nothing is left
     ):
         assert Limits(**limits).fitting(sums) == found
-        assert Limits(**limits).set == limits
+        assert Limits(**limits).set == {LIMITS[name]: most for name, most in limits.items()}
 
 
 @pytest.mark.parametrize("method", REPEATING)
@@ -283,15 +315,12 @@ def test_the_evaluation_that_would_exceed_a_limit_is_not_made(toy: Benchmark, me
 
 
 @pytest.mark.parametrize("cost", [1e-300, np.nan])
-def test_a_limit_that_the_table_cannot_charge(
-    table_file: Callable[..., Path], tmp_path: Path, cost: float
-) -> None:
+def test_a_limit_that_the_table_cannot_charge(bench_of: Any, cost: float) -> None:
     """A sum that does not grow never reaches a limit."""
     rng = np.random.default_rng(0)
     values = {name: rng.random((7, 1, 1)) for name in ("validation_accuracy", "test_accuracy")}
     values |= {name: np.full((7, 1, 1), cost) for name in ("energy_kwh", "training_time_s")}
-    path = table_file(tmp_path / "t.ecnas", values, vertices=3, budgets=(4,))
-    bench = Benchmark(Table.open(path))
+    bench = bench_of(values, vertices=3, budgets=(4,))
     about: dict[str, Any] = {"objectives": ("validation_accuracy", "test_accuracy"), "seed": 0}
     for option in ("max_energy_kwh", "max_time_s"):
         again = {"method": f"{REPEATING[0]}:batch=1000", option: 1.0, **about}
@@ -323,7 +352,7 @@ def test_one_search_costs_the_same_wherever_it_is_counted(toy: Benchmark, tmp_pa
     recorder = Recorder(asked)
     objective = recorder.recording(Objective("validation_accuracy"))
     for row, epochs in zip(result.rows.tolist(), result.epochs.tolist(), strict=True):
-        objective.of(asked.query(row, epochs), asked)
+        objective.of(asked.query(row, epochs))
         Evaluation(hosted, NAMES, epochs).values([row])
     for spent in (*found, asked.spent, recorder.result().spent, hosted.spent):
         assert spent == wanted
@@ -359,11 +388,13 @@ def test_progress_is_counted_or_estimated_where_evaluations_are_not_limited(toy:
         assert (task, unit) == ("searching toy with semoa", "evaluations")
         seen.append((done, total))
 
-    run(toy, "semoa", evaluations=35, seed=0, progress=progress)
+    with listening(progress):
+        run(toy, "semoa", evaluations=35, seed=0)
     assert seen == [(10, 35), (20, 35), (30, 35), (35, 35)]
     for limits in ({"max_epochs": 1200}, {"max_energy_kwh": 1.0}):
         seen.clear()
-        result = run(toy, "semoa", **limits, seed=0, progress=progress)
+        with listening(progress):
+            result = run(toy, "semoa", **limits, seed=0)
         assert seen[-1] == (len(result.rows), len(result.rows))
         assert all(made < total for made, total in seen[:-1])
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from naslib_ecnas.comparison import Grid
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.loading import load
-from naslib_ecnas.search import METHODS, RandomSearch, methods, run
+from naslib_ecnas.search import METHODS, RandomSearch, run
 from naslib_ecnas.search.methods import ADAPTED, method_class, method_names, method_of
 
 
@@ -22,12 +20,6 @@ def test_methods_of_this_package_come_first() -> None:
     for call in (method_class, lambda name: Grid(("semoa", name), ("4v",), (0,), 9)):
         with pytest.raises(ConfigError, match=r"semoa, .*, or module:Class, got 'sema'"):
             call("sema")
-
-
-@pytest.mark.parametrize("name", list(ADAPTED))
-def test_a_method_of_another_library(name: str) -> None:
-    pytest.importorskip(ADAPTED[name][2], reason=f"{ADAPTED[name][2]} is not installed")
-    assert method_class(name).name == name
 
 
 @pytest.mark.parametrize("name", ["nsga2", "motpe", "qnehvi"])
@@ -77,17 +69,6 @@ def test_own_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = list(sys.path)
     kind = method_class("ecnas_climber:Climber:batch=3")
     assert (kind.name, kind.__bases__, sys.path) == ("climber", (RandomSearch,), path)
-    points: dict[str, Any] = {
-        name: EntryPoint(name, f"ecnas_climber:{target}", methods.GROUP)
-        for name, target in (
-            ("installed", "Climber"),
-            ("gone", "Goat"),
-            ("odd", "RandomSearch.ask"),
-        )
-    }
-    monkeypatch.setattr(methods, "_installed", lambda: points)
-    assert method_class("installed") is kind
-    assert method_names()[-3:] == tuple(points)
-    for wrong in ("gone", "odd", "ecnas_climber:Goat", "ecnas_nowhere:Climber", "os:path"):
+    for wrong in ("ecnas_climber:Goat", "ecnas_nowhere:Climber", "os:path"):
         with pytest.raises(ConfigError):
             method_class(wrong)

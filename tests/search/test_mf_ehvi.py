@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Batch, Ehvi, MfEhvi, Problem, run
 from naslib_ecnas.space import Space
 
@@ -35,23 +33,23 @@ def turns(search: MfEhvi, n: int, costs: np.ndarray = COSTS) -> list[Batch]:
     return batches
 
 
-def test_a_turn_screens_four_cells_for_each_that_it_trains_in_full() -> None:
+def test_a_turn_screens_two_cells_for_each_that_it_trains_in_full() -> None:
     batches = turns(made(), 4)
     assert [batch.epochs for batch in batches] == [12, 108] * 4
     assert sorted(batches[1].rows) == sorted(batches[0].rows)
     assert set(range(7)) < set(batches[0].rows.tolist())
-    assert [len(batch.rows) for batch in batches[2:]] == [20, 5] * 3
+    assert [len(batch.rows) for batch in batches[2:]] == [10, 5] * 3
     screened, trained = (np.concatenate([b.rows for b in batches[i::2]]) for i in (0, 1))
     assert len(set(screened)) == len(screened)
     assert len(set(trained) & set(screened)) == len(trained)
 
 
 def test_the_best_screened_cells_are_trained_in_full() -> None:
-    search = made()
-    turns(search, 2)
-    screened, trained = turns(search, 1)
+    search = made(screened=4)
+    screened = turns(search, 5)[-2]
     left = np.setdiff1d(search._low.evaluated.rows, search.evaluated.rows)
-    assert LUCK[trained.rows].mean() < 0.5 * LUCK[left].mean()
+    chosen = search.evaluated.rows[17:]  # after the first ones
+    assert LUCK[chosen].mean() < 0.5 * LUCK[left].mean()
     # Of screened cells the model has the results, of the others predictions.
     both = np.array([*screened.rows[:3], left[0], *np.setdiff1d(np.arange(2532), left)[-2:]])
     targets = search._low.targets(both, 1)
@@ -78,5 +76,3 @@ def test_cells_that_failed_when_screened_are_not_trained_in_full() -> None:
     batches = turns(search, 4, costs)
     assert (np.concatenate([b.rows for b in batches if b.epochs == 108]) % 2 == 0).all()
     assert all(len(b.rows) for b in turns(made(), 2, np.full_like(COSTS, np.nan)))
-    with pytest.raises(ConfigError, match="MF-EHVI"):
-        made(screened=0)

@@ -1,8 +1,9 @@
-"""Perturbation, crossover, selection and visited cells."""
+"""Perturbation, crossover, selection, scalarisation and visited cells."""
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from naslib_ecnas.analysis import hypervolume
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Problem, operators
-from naslib_ecnas.search.operators import Visited
+from naslib_ecnas.search.operators import RHO, Scalarisation, Visited, chebyshev, random_weights
 from naslib_ecnas.space import Space
 
 EVERY_4V = np.ones(91, dtype=bool)
@@ -125,6 +126,43 @@ def test_the_least_contribution_goes_first_and_comes_last() -> None:
     # Nothing, and equal points.
     assert len(operators.order(np.empty((0, 2)))) == len(operators.survivors(costs[:0], 3)) == 0
     assert operators.survivors(np.ones((4, 2)), 2).tolist() == [0, 1]
+
+
+# -- scalarisation ----
+
+
+def test_scalarised_costs_by_hand() -> None:
+    costs = [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
+    # max of the weighted costs + 0.05 times their sum (Knowles 2006)
+    np.testing.assert_allclose(chebyshev(costs, [0.25, 0.75]), [0.7875, 0.4, 0.2625])
+    np.testing.assert_allclose(chebyshev(costs, [[1, 0], [0, 1], [1, 0]]), [0, 0.525, 1.05])
+
+
+@pytest.mark.parametrize(("m", "vectors"), [(2, 11), (3, 66)])
+def test_weights_are_uniform_over_the_lattice(m: int, vectors: int) -> None:
+    n = 200 * vectors
+    weights = random_weights(np.random.default_rng(0), m, n)
+    assert weights.shape == (n, m)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    counts = Counter(map(tuple, np.rint(weights * 10).astype(int).tolist()))
+    assert len(counts) == vectors
+    statistic = sum((c - 200) ** 2 / 200 for c in counts.values())
+    assert statistic < vectors + 5 * np.sqrt(2 * vectors)
+
+
+def test_the_scale_is_what_was_seen() -> None:
+    score, each = Scalarisation(), np.eye(2) / (1 + RHO)
+
+    def scaled(*costs: float) -> list[float]:
+        return score(np.array([costs, costs]), each).tolist()
+
+    score.see(np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 99.0]]))
+    assert scaled(2.0, 5.0) == pytest.approx([0.5, 0.0])
+    assert scaled(3.0, 6.0) == pytest.approx([1.0, 1.0])
+    score.see(np.array([[5.0, 7.0]]))
+    assert scaled(2.0, 6.0) == pytest.approx([0.25, 0.5])
+    score.see(np.full((2, 2), np.nan))
+    assert scaled(1.0, 5.0) == [0.0, 0.0]
 
 
 # -- visited cells ----

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.carbon_trace import DEFER, CarbonTrace
-from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import SearchResult, result_of, run
+from naslib_ecnas.search.accounting import Workers
 from naslib_ecnas.search.methods import METHODS
-from naslib_ecnas.search.workers import Workers
 
 NAMES = ("energy_kwh", "validation_accuracy")
 DAY = CarbonTrace("day", np.repeat([300.0, 100.0], 12))
@@ -97,13 +95,11 @@ def test_every_method_with_several_workers(
         assert (alone.rows.tolist(), alone.spent) == (result.rows.tolist(), result.spent)
 
 
-def test_equal_trainings_take_their_share_of_the_time(
-    table_file: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_equal_trainings_take_their_share_of_the_time(bench_of: Any) -> None:
     rng = np.random.default_rng(0)
     values = {name: rng.random((60, 2, 1)) for name in ("validation_accuracy", "test_accuracy")}
     values["training_time_s"] = np.full((60, 2, 1), 1800.0)
-    bench = Benchmark(Table.open(table_file(tmp_path / "equal.ecnas", values)))
+    bench = bench_of(values)
     about: dict[str, Any] = {"objectives": [*values][:2], "evaluations": 36, "seed": 0}
     for workers, method in itertools.product((1, 2, 3, 4), ("random", "ehvi", "re")):
         result = run(bench, method, workers=workers, **about)

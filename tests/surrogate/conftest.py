@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from naslib_ecnas.progress import listening
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +28,16 @@ def sklearn() -> Any:
 
 
 class Reports(list[tuple[int, int | None]]):
-    """A progress callback that keeps the numbers that were done, and the totals."""
+    """A progress callback that keeps the numbers of fits that were done, and the totals."""
 
-    def __call__(self, task: str, done: int, total: int | None = None, *, unit: str = "") -> None:
-        self.append((done, total))
+    def __call__(
+        self, task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
+    ) -> None:
+        if task.startswith("fitting"):
+            self.append((done, total))
 
 
 @pytest.fixture
-def reports() -> Reports:
-    return Reports()
+def reports() -> Iterator[Reports]:
+    with listening(found := Reports()):
+        yield found

@@ -12,8 +12,8 @@ from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import devices
 from naslib_ecnas.surrogate.features import FEATURES, features
-from naslib_ecnas.surrogate.modelled import Models, energy_provenance
-from naslib_ecnas.surrogate.models import BUDGETS, Weights
+from naslib_ecnas.surrogate.modelled import Models
+from naslib_ecnas.surrogate.models import Weights
 
 ROWS = np.concatenate([np.arange(91), Space(7).sample(np.random.default_rng(5), 3000)])
 
@@ -51,26 +51,25 @@ def test_names_of_devices_and_kinds_of_layers() -> None:
     assert not {"multiply_adds", "log_parameters", "conv3x3_conv3x3", "edges"} & set(named)
 
 
+@pytest.mark.parametrize("device", devices.DEVICES)
 def test_energies_of_devices_are_sensible_over_the_whole_space(
-    weights: Weights, x: np.ndarray
+    weights: Weights, x: np.ndarray, device: str
 ) -> None:
-    for device in devices.DEVICES:
-        model = devices.DeviceModel.from_weights(weights, device)
-        mean, std = model.predict(x)
-        assert mean.shape == std.shape == (len(x),)
-        assert 0.002 < mean.min() < mean.max() < 0.2
-        assert (std / mean >= model.sd - 1e-12).all()
-        assert (std / mean).max() < 0.3
-        power = mean * 3.6e6 / 1.59 / model.training_time_s(x)
-        z = model.descriptors(x)  # time is extrapolated, power is not
-        power_log = np.clip(z, model.low, model.high) @ model.power[1:]
-        log = model.time[0] + model.power[0] + z @ model.time[1:] + power_log
-        np.testing.assert_allclose(mean, model.descriptors.time_s(x) * np.exp(log), rtol=1e-12)
-        assert 60 < power.min() < power.max() < 700
-        # Cells unlike the calibrated ones are less certain.
-        assert len(model.low) == len(devices.DESCRIPTORS)
-        assert np.median((std / mean)[91:]) >= np.median((std / mean)[7:91])
-    model = devices.DeviceModel.from_weights(weights, "RTX 3060")
+    model = devices.DeviceModel.from_weights(weights, device)
+    mean, std = model.predict(x)
+    assert mean.shape == std.shape == (len(x),)
+    assert 0.002 < mean.min() < mean.max() < 0.2
+    power = mean * 3.6e6 / 1.59 / model.training_time_s(x)
+    assert 60 < power.min() < power.max() < 700
+    z = model.descriptors(x)  # time is extrapolated, power is not
+    power_log = np.clip(z, model.low, model.high) @ model.power[1:]
+    log = model.time[0] + model.power[0] + z @ model.time[1:] + power_log
+    np.testing.assert_allclose(mean, model.descriptors.time_s(x) * np.exp(log), rtol=1e-12)
+    # Cells unlike the calibrated ones are less certain.
+    assert len(model.low) == len(devices.DESCRIPTORS)
+    relative = std / mean
+    assert model.sd - 1e-12 <= relative.min() < relative.max() < 0.3
+    assert np.median(relative[91:]) >= np.median(relative[7:91])
     again = devices.DeviceModel.from_weights(Weights({}, model.to_arrays("mine.")), "mine")
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
     with pytest.raises(ConfigError, match="has no training_time_s"):
@@ -89,31 +88,29 @@ def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -
     """E(run) = E(steps) / (1 - share of the start-up), as measured or else as modelled."""
     run = devices.DeviceModel.from_weights(weights, devices.DEVICES[0])
     assert (run.span, run.start_share) == ("training", None)
-    of_runs = Models.shipped(run)
-    shares = of_runs.over_epochs.shares(x)
-    wanted, std = of_runs.energies(ROWS, [4, 108]).values()
-    grown = of_runs.over_epochs.predict(x, *run.predict(x), [4, 108], fitted_device=True)
-    np.testing.assert_array_equal(std, grown[1])
-    found, wider = Models.shipped(replace(run, span="steps")).energies(ROWS, [4, 108]).values()
-    np.testing.assert_allclose(found, wanted / (1 - shares)[:, None], rtol=1e-12)
-    np.testing.assert_allclose(wider / found, std / wanted, rtol=1e-12)
+    growth = devices.OverEpochs.shipped()
+    grown = growth.predict(x, *run.predict(x), [4, 108], fitted_device=True)
+    wanted, std = Models(run).energies(ROWS, [4, 108]).values()
+    np.testing.assert_array_equal([wanted, std], grown)
+    found = np.array([*Models(replace(run, span="steps")).energies(ROWS, [4, 108]).values()])
+    steps = 1 - growth.shares(x)[:, None]
+    np.testing.assert_allclose(found, np.array([wanted, std]) / steps, rtol=1e-12)
     known = replace(run, span="steps", start_share=0.2)
-    found = Models.shipped(known).energies(ROWS, [4, 108])["energy_kwh"]
-    np.testing.assert_allclose(found[:, 0], run.predict(x)[0] / 0.8, rtol=1e-12)
+    energy = Models(known).energies(ROWS, [4, 108])["energy_kwh"]
+    np.testing.assert_allclose(energy[:, 0], run.predict(x)[0] / 0.8, rtol=1e-12)
     # Start-up is a fifth of the run of 4 epochs, and 104 more epochs are 26 times the rest.
-    np.testing.assert_allclose(found[:, 1] / found[:, 0], 0.2 + 0.8 * 27, rtol=1e-12)
+    np.testing.assert_allclose(energy[:, 1] / energy[:, 0], 0.2 + 0.8 * 27, rtol=1e-12)
 
 
 def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
     model = devices.DeviceModel.from_weights(weights, devices.DEVICES[0])
-    plain = energy_provenance(model, {"pue": 1.1})
+    plain = Models(model, {"pue": 1.1}).energy_provenance
     assert (plain.kind, plain.device, plain.pue) == ("modelled", devices.DEVICES[0], 1.1)
     assert "on the RTX 6000" in str(plain.note)
     header = {"start_up_share": 0.125, "energy_span": "steps"}
-    note = str(energy_provenance(model, header).note)
+    note = str(Models(model, header).energy_provenance.note)
     assert "12.5% at 4 epochs, as measured on this device" in note
     assert "added to the measured steps" in note
-    assert "epochs / 4" in str(energy_provenance(model, header, scaling="linear").note)
 
 
 # -- energy over epochs --------------------------------------------------------------------------
@@ -122,20 +119,6 @@ def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
 @pytest.fixture(scope="module")
 def growth() -> devices.OverEpochs:
     return devices.OverEpochs.shipped()
-
-
-def test_energy_is_affine_in_the_epochs(growth: devices.OverEpochs, x: np.ndarray) -> None:
-    energy = np.linspace(0.003, 0.05, len(x))
-    mean, std = growth.predict(x, energy, 0.02 * energy, BUDGETS)
-    assert mean.shape == std.shape == (len(x), 4)
-    np.testing.assert_allclose(mean[:, 0], energy)
-    np.testing.assert_allclose(std[:, 0], 0.02 * energy)
-    slope = np.diff(mean, axis=1) / np.diff(BUDGETS)
-    np.testing.assert_allclose(slope, np.repeat(slope[:, :1], 3, axis=1))
-    np.testing.assert_allclose(mean[:, 3] / mean[:, 0], growth.ratios(x))
-    again = devices.OverEpochs.from_arrays(growth.to_arrays())
-    found = again.predict(x, energy, energy, BUDGETS)
-    np.testing.assert_array_equal(found, growth.predict(x, energy, energy))
 
 
 def test_start_up_and_epoch_are_positive_at_any_ratio(
@@ -152,27 +135,16 @@ def test_start_up_and_epoch_are_positive_at_any_ratio(
         np.testing.assert_allclose((2 * one - two) / energy, shares, atol=1e-12)
 
 
-def test_linear_scaling_multiplies(growth: devices.OverEpochs, x: np.ndarray) -> None:
-    energy = np.full(len(x), 0.01)
-    mean, std = growth.predict(x, energy, energy / 50, [8, devices.LAST], scaling="linear")
-    np.testing.assert_allclose(mean, [[0.02, 0.27]] * len(x))
-    np.testing.assert_allclose(std, mean / 50)
-    affine = growth.predict(x, energy, energy / 50, [devices.LAST])[0][:, 0]
-    assert (affine < mean[:, 1]).all()
-
-
+@pytest.mark.parametrize("given", [0.01, 0.3])
+@pytest.mark.parametrize("known", [True, False])
 def test_errors_of_the_model_stay_but_noise_does_not(
-    growth: devices.OverEpochs, x: np.ndarray
+    growth: devices.OverEpochs, x: np.ndarray, given: float, known: bool
 ) -> None:
     energy = np.full(len(x), 0.01)
-    for given in (0.01, 0.3):
-        mean, std = growth.predict(x, energy, given * energy, [devices.LAST])
-        excess = max(given**2 - growth.noise**2, 0)
-        variance = growth.sd**2 + growth.transfer**2 + excess
-        np.testing.assert_allclose((std / mean) ** 2, variance, rtol=1e-9)
-    quiet = growth.predict(x, energy, 0.01 * energy, [devices.LAST])[1]
-    own = growth.predict(x, energy, 0.01 * energy, [devices.LAST], fitted_device=True)[1]
-    assert (own < quiet).all()
+    mean, std = growth.predict(x, energy, given * energy, [devices.LAST], fitted_device=known)
+    variance = growth.sd**2 + max(given**2 - growth.noise**2, 0)
+    variance += 0 if known else growth.transfer**2
+    np.testing.assert_allclose((std / mean) ** 2, variance, rtol=1e-9)
     for budgets in ([0], [4, -1]):
         with pytest.raises(ConfigError, match="must be positive"):
             growth.predict(x[:1], energy[:1], energy[:1], budgets)
@@ -183,18 +155,14 @@ def test_errors_of_the_model_stay_but_noise_does_not(
 SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
 
 
-def share_model(*points: tuple[float, float, float]) -> devices.ShareModel:
-    """Shares with these (epochs, intercept, sd) and the same slopes."""
-    array = [[epochs, intercept, *SLOPES, sd] for epochs, intercept, sd in points]
-    return devices.ShareModel(devices.Descriptors.shipped(), np.array(array))
-
-
 def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.ndarray) -> None:
-    both = share_model((4, 0.5, 0.02), (108, 1.5, 0.04))
-    slope = devices.Descriptors.shipped()(x) @ SLOPES
-    budgets, intercepts = (4, 4 * 27**0.5, 12, 108, 1, 1000), (0.5, 1, 5 / 6, 1.5, 0.5, 1.5)
-    share = both.shares(x, budgets)
-    logit = np.log(share / (1 - share))
-    np.testing.assert_allclose(logit, slope[:, None] + intercepts, rtol=1e-9, atol=1e-12)
-    share = share_model((1, 0.7, 0.02)).shares(x, (4, 12))
-    np.testing.assert_allclose(np.log(share / (1 - share)), (slope + 0.7)[:, None] * [1, 1])
+    descriptors = devices.Descriptors.shipped()
+    budgets = (4, 4 * 27**0.5, 12, 108, 1, 1000)
+    for points, intercepts in (
+        ([(4, 0.5, 0.02), (108, 1.5, 0.04)], (0.5, 1, 5 / 6, 1.5, 0.5, 1.5)),
+        ([(1, 0.7, 0.02)], (0.7,) * 6),
+    ):
+        array = np.array([[epochs, intercept, *SLOPES, sd] for epochs, intercept, sd in points])
+        share = devices.ShareModel(descriptors, array).shares(x, budgets)
+        wanted = (descriptors(x) @ SLOPES)[:, None] + intercepts
+        np.testing.assert_allclose(np.log(share / (1 - share)), wanted, rtol=1e-9, atol=1e-12)

@@ -12,8 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from naslib_ecnas.surrogate.exact import INPUT_BITS, Layers, exp, interpolated, log, weighted_sum
-from naslib_ecnas.surrogate.models import AccuracyModel, EnergyModel, TimeModel
+from naslib_ecnas.surrogate.exact import exp, interpolated, log, weighted_sum
+from naslib_ecnas.surrogate.models import (
+    INPUT_BITS,
+    AccuracyModel,
+    EnergyModel,
+    Perceptron,
+    TimeModel,
+)
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 
 
@@ -39,13 +45,14 @@ def test_weighted_sums_and_lines() -> None:
 
 def test_a_perceptron_is_that_of_rational_numbers() -> None:
     rng = np.random.default_rng(1)
-    layers = [(rng.normal(size=(3, 4)), rng.normal(size=4)), (rng.normal(size=(4, 1)), np.ones(1))]
+    layers = (rng.normal(size=(3, 4)), rng.normal(size=4)), (rng.normal(size=(4, 1)), np.ones(1))
+    perceptron = Perceptron(np.zeros(3), np.ones(3), layers)
     x = rng.normal(size=(20, 3))
 
     def rounded(value: Fraction, bits: int) -> Fraction:
         return Fraction(round(value * 2**bits), 2**bits)  # to even, as rint
 
-    for row, found in zip(x, Layers(layers)(x)[:, 0], strict=True):
+    for row, found in zip(x, perceptron(x)[:, 0], strict=True):
         h = [rounded(Fraction(v), INPUT_BITS) for v in row]
         for last, (weight, bias) in enumerate(layers):
             if last:
@@ -58,7 +65,7 @@ def test_a_perceptron_is_that_of_rational_numbers() -> None:
             ]
         assert Fraction(float(found)) == h[0]
     plain = np.maximum(x @ layers[0][0] + layers[0][1], 0) @ layers[1][0] + 1
-    np.testing.assert_allclose(Layers(layers)(x), plain, atol=1e-3)
+    np.testing.assert_allclose(perceptron(x), plain, atol=1e-3)
 
 
 def largest_sum(layers: Any, most: np.ndarray) -> float:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
-from naslib_ecnas.errors import ConfigError, UnknownCellError, UnknownTableError
+from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.devices import DeviceModel
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.modelled import Models, energy_model
+from naslib_ecnas.surrogate.modelled import Models
 from naslib_ecnas.surrogate.models import BUDGETS, EnergyModel, Weights
-from naslib_ecnas.surrogate.paper import SIZES, PaperModel
+from naslib_ecnas.surrogate.paper import PaperModel
 
 # -- predictions of all metrics ------------------------------------------------------------------
 
@@ -38,7 +34,7 @@ def test_a_cell_alone_has_the_bits_that_it_has_among_others(models: Models) -> N
         for at in some:
             np.testing.assert_array_equal(models.predict(rows[at])[name], values[[at]], name)
     for name, values in models.energies(rows[some], BUDGETS).items():
-        np.testing.assert_array_equal(values, whole[name][some])
+        np.testing.assert_array_equal(values.astype(np.float32), whole[name][some])
     with pytest.raises(UnknownCellError):
         models.predict([5, 423_624])
 
@@ -48,76 +44,39 @@ def test_a_cell_alone_has_the_bits_that_it_has_among_others(models: Models) -> N
 ROWS = np.array([0, 5, 90, 91, 2531, 2532, 100_000, 423_623], dtype=np.int32)
 
 
-def test_our_energies() -> None:
-    energy, origin = energy_model(["ours"])
-    found = energy(ROWS, BUDGETS)
+def test_our_energies(models: Models) -> None:
+    found, origin = models.energies(ROWS, BUDGETS), models.energy_provenance
     assert list(found) == ["energy_kwh", "energy_kwh_std"]
-    at_4 = EnergyModel.shipped().predict(features(ROWS))
-    for values, wanted in zip(found.values(), at_4, strict=True):
-        np.testing.assert_allclose(values[:, 0], wanted, rtol=1e-12)
     assert (origin.kind, origin.device, origin.pue) == ("modelled", "NVIDIA GeForce RTX 3090", 1.59)
     assert "affine" in str(origin.note)
     # Any budgets in any order; energy is affine in the epochs.
     whole = found["energy_kwh"]
-    odd = energy(ROWS, (7, 108, 100))["energy_kwh"]
+    odd = models.energies(ROWS, (7, 108, 100))["energy_kwh"]
     share = (np.array([7, 108, 100]) - 4) / 104
     np.testing.assert_allclose(odd, whole[:, :1] + (whole[:, 3:] - whole[:, :1]) * share)
-    linear, origin = energy_model(["ours"], scaling="linear")
-    for values, affine in zip(linear(ROWS, BUDGETS).values(), found.values(), strict=True):
-        np.testing.assert_allclose(values, affine[:, :1] * [1, 3, 9, 27], rtol=1e-12)
-    assert "epochs / 4" in str(origin.note)
+    linear = Models.shipped(scaling="linear")
+    for name, values in linear.energies(ROWS, BUDGETS).items():
+        np.testing.assert_allclose(values, found[name][:, :1] * [1, 3, 9, 27], rtol=1e-12)
+    assert "epochs / 4" in str(linear.energy_provenance.note)
 
 
-def test_energies_of_another_device() -> None:
+def test_energies_at_4_epochs_are_those_of_the_model() -> None:
     weights = Weights.shipped("devices")
-    wanted = DeviceModel.from_weights(weights, "titan-xp").predict(features(ROWS))
-    energy, origin = energy_model(["ours"], device="NVIDIA TITAN Xp")
-    found = energy(ROWS, (4,)).values()
-    np.testing.assert_allclose([values[:, 0] for values in found], wanted, rtol=1e-12)
+    device = DeviceModel.from_weights(weights, "titan-xp")
+    for model, name in ((EnergyModel.shipped(), None), (device, "NVIDIA TITAN Xp")):
+        models = Models.shipped(name)
+        found = [values[:, 0] for values in models.energies(ROWS, (4,)).values()]
+        np.testing.assert_allclose(found, model.predict(features(ROWS)), rtol=1e-12)
+    origin = models.energy_provenance
     assert (origin.device, origin.pue) == ("titan-xp", weights.header["pue"])
     assert "calibrated" in str(origin.note)
 
 
-def test_energies_of_the_papers_recipe() -> None:
-    energy, origin = energy_model(["paper"])
-    found = energy(ROWS, BUDGETS)
+def test_energies_of_the_papers_perceptron() -> None:
+    models = Models.shipped(model="paper")
+    found, origin = models.energies(ROWS, BUDGETS), models.energy_provenance
     assert list(found) == ["energy_kwh"]  # without a standard deviation
-    model = PaperModel.shipped()
-    wanted = np.outer(model.wh(ROWS) / 1000, [1, 3, 9, 27])
+    wanted = np.outer(PaperModel.shipped().wh(ROWS) / 1000, [1, 3, 9, 27])
     np.testing.assert_allclose(found["energy_kwh"], wanted, rtol=1e-12)
     assert origin.kind == "modelled"
     assert "fitted anew" in str(origin.note)
-    same = energy_model(["paper"], scaling="linear")[0](ROWS, BUDGETS)["energy_kwh"]
-    np.testing.assert_array_equal(same, found["energy_kwh"])
-
-
-def test_energies_of_the_papers_weights(torch: Any, tmp_path: Path) -> None:
-    shapes = [shape for a, b in pairwise(SIZES) for shape in ((b, a), (b,))]
-    state = {str(i): torch.ones(shape) / 100 for i, shape in enumerate(shapes)}
-    torch.save(state, tmp_path / "synthetic.pt")
-    theirs, other = energy_model(["paper-weights", str(tmp_path / "synthetic.pt")])
-    wh = PaperModel.from_torch_file(tmp_path / "synthetic.pt").wh(ROWS)
-    energies = theirs(ROWS, (4, 108))["energy_kwh"]
-    np.testing.assert_allclose(energies, np.stack([wh, 27 * wh], axis=1) / 1000, rtol=1e-12)
-    assert "authors published" in str(other.note)
-
-
-@pytest.mark.parametrize("choice", ["Ours", "ours file", "paper file", "paper-weights a b"])
-def test_other_energy_models_are_refused(choice: str) -> None:
-    with pytest.raises(ConfigError, match="must be ours, paper or paper-weights FILE"):
-        energy_model(choice.split())
-
-
-def test_settings_that_do_not_go_with_the_model_are_refused(tmp_path: Path) -> None:
-    setting: dict[str, Any]
-    for choice, setting in (
-        ("ours", {"scaling": "square"}),
-        ("ours", {"device": "abacus"}),
-        ("paper", {"scaling": "affine"}),
-        ("paper", {"device": "titan-xp"}),
-        ("paper-weights none.pt", {"scaling": "affine"}),
-    ):
-        with pytest.raises(ConfigError):
-            energy_model(choice.split(), **setting)
-    with pytest.raises(UnknownTableError):
-        energy_model(["ours"], device=str(tmp_path / "none.safetensors"))

@@ -1,8 +1,15 @@
-"""Splits of CIFAR-10, synthetic data, and batches: augmentation, standardisation, order."""
+"""CIFAR-10 from tiny files in its three published formats, written here byte by byte; batches."""
 
 from __future__ import annotations
 
+import os
+import pickle
+import re
+import struct
+from collections.abc import Callable
+from hashlib import sha256
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,23 +19,234 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.data.tfrecord import pack, write_frames
+from naslib_ecnas.errors import ChecksumError, ConfigError, FormatError, UnknownTableError
 
 pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 
+from naslib_ecnas.training import data as data_module
 from naslib_ecnas.training.data import (
     DEVIATION,
+    DIGESTS,
     MEAN,
     Cifar10,
     Split,
     augment,
     evaluation_batches,
+    read_binary,
+    read_cifar10,
+    read_python,
+    read_tfrecord,
     standardise,
     synthetic,
     training_batches,
 )
+
+N = 4
+
+
+def _content(file: int) -> NDArray[Any]:
+    """(N, 3073) labels and pixels of one file."""
+    rng = np.random.default_rng(file)
+    pixels = rng.integers(0, 256, (N, 3072), dtype=np.uint8)
+    return np.column_stack([rng.integers(0, 10, N), pixels]).astype(np.uint8)
+
+
+def binary(path: Path, lines: NDArray[Any]) -> None:
+    path.write_bytes(lines.tobytes())
+
+
+def _short(text: str) -> bytes:
+    return b"U" + bytes([len(text)]) + text.encode()
+
+
+def python2(path: Path, lines: NDArray[Any]) -> None:
+    """Protocol 2 as Python 2's cPickle and numpy write such a dictionary."""
+    data = lines[:, 1:].tobytes()
+    path.write_bytes(
+        b"\x80\x02}q\x01("
+        + (_short("batch_label") + b"q\x02" + _short("training batch 1 of 5") + b"q\x03")
+        + (_short("labels") + b"q\x04]q\x05(")
+        + b"".join(b"K" + bytes([label]) for label in lines[:, 0])
+        + (b"e" + _short("data") + b"q\x06")
+        + b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08"
+        + (b"K\x00\x85" + _short("b") + b"\x87Rq\x09")
+        + (b"(K\x01" + b"M" + struct.pack("<H", len(lines)) + b"M\x00\x0c\x86")
+        + (b"cnumpy\ndtype\nq\x0a" + _short("u1") + b"K\x00K\x01\x87Rq\x0b")
+        + (b"(K\x03" + _short("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb")
+        + (b"\x89T" + struct.pack("<i", len(data)) + data + b"tb")
+        + (_short("filenames") + b"q\x0c]q\x0d(" + _short("a_s_000001.png") + b"q\x0eeu.")
+    )
+
+
+def example(row: bytes, label: int, *, packed: bool) -> bytes:
+    """A `tf.train.Example`; integers as one packed field, or each by itself."""
+    image = pack(1, b"image") + pack(2, pack(1, pack(1, row)))
+    number = pack(1, b"label") + pack(2, pack(3, pack(1, bytes([label]) if packed else label)))
+    return pack(1, pack(1, image) + pack(1, number))
+
+
+def tfrecord(path: Path, lines: NDArray[Any]) -> None:
+    images = enumerate(map(bytes, lines))
+    write_frames(path, (example(x[1:], x[0], packed=k % 2 == 0) for k, x in images))
+
+
+_BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+_RECORDS = [*(f"train_{i}" for i in range(1, 5)), "validation", "test"]
+FORMS: dict[str, tuple[Callable[..., None], Callable[..., NDArray[Any]], str, list[str]]] = {
+    "binary": (binary, read_binary, "cifar-10-batches-bin", [f"{b}.bin" for b in _BATCHES]),
+    "python": (python2, read_python, "cifar-10-batches-py", _BATCHES),
+    "tfrecord": (tfrecord, read_tfrecord, ".", [f"{name}.tfrecords" for name in _RECORDS]),
+}
+
+
+def write_all(folder: Path, form: str) -> Path:
+    write, _, name, files = FORMS[form]
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for k, file in enumerate(files):
+        write(folder / name / file, _content(k))
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_file_and_parts_of_it(form: str, tmp_path: Path) -> None:
+    write, read, _, _ = FORMS[form]
+    write(tmp_path / "file", _content(7))
+    found = read(tmp_path / "file")
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, _content(7))
+    raw = (tmp_path / "file").read_bytes()
+    for stop in (0, 1, 11, 100, len(raw) // 2 + 5, len(raw) - 1):
+        (tmp_path / "cut").write_bytes(raw[:stop])
+        with pytest.raises(FormatError):
+            read(tmp_path / "cut")
+    with pytest.raises(UnknownTableError):
+        read(tmp_path / "absent")
+
+
+def test_every_form_gives_the_same_splits(tmp_path: Path) -> None:
+    checksums = set()
+    for form in FORMS:
+        data = read_cifar10(write_all(tmp_path / form, form), images_per_file=N)
+        checksums.add(data.sha256)
+        assert data.name == "not CIFAR-10"
+        assert (len(data.train), len(data.validation), len(data.test)) == (4 * N, N, N)
+        whole = np.concatenate([_content(k) for k in range(4)])
+        np.testing.assert_array_equal(data.train.images.reshape(4 * N, -1).numpy(), whole[:, 1:])
+        for k, split in enumerate((data.train_first, data.validation, data.test)):
+            lines = _content((0, 4, 5)[k])
+            np.testing.assert_array_equal(split.images.reshape(N, -1).numpy(), lines[:, 1:])
+            assert split.labels.tolist() == lines[:, 0].tolist()
+            assert split.images.dtype == torch.uint8
+            # The second plane is green, row after row.
+            assert split.images[0, 1, 2, 3] == lines[0, 1 + 1024 + 2 * 32 + 3]
+    assert len(checksums) == 1
+    # The folder of the six files itself will do too.
+    found = read_cifar10(tmp_path / "binary" / "cifar-10-batches-bin", images_per_file=N)
+    assert found.sha256 in checksums
+
+
+def test_digests_tell_cifar10_not_the_number_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the form, a file counts by the digest of the published binary version."""
+    assert len(set(DIGESTS)) == 6
+    assert all(re.fullmatch("[0-9a-f]{64}", published) for published in DIGESTS)
+    write_all(tmp_path, "binary")
+    folder = tmp_path / "cifar-10-batches-bin"
+    files = [folder / name for name in FORMS["binary"][3]]
+    # As if the published files held these few images.
+    digests = tuple(sha256(file.read_bytes()).hexdigest() for file in files)
+    monkeypatch.setattr(data_module, "DIGESTS", digests)
+    for form in FORMS:
+        whole = write_all(tmp_path / form, form)
+        assert read_cifar10(whole, images_per_file=N).name == "CIFAR-10"
+    before = read_cifar10(folder, images_per_file=N)
+    raw = bytearray(files[2].read_bytes())
+    raw[-1] ^= 1
+    files[2].write_bytes(raw)
+    after = read_cifar10(folder, images_per_file=N)
+    assert (after.name, after.sha256 == before.sha256) == ("not CIFAR-10", False)
+    assert Cifar10.of([np.zeros((10_000, 3073), dtype=np.uint8)] * 6).name == "not CIFAR-10"
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    folder = write_all(tmp_path, "binary")
+    third = folder / "cifar-10-batches-bin" / "data_batch_3.bin"
+    with pytest.raises(FormatError, match="expected 10000 images, got 4"):
+        read_cifar10(folder)
+    binary(third, _content(2) + np.uint8(10) * (np.arange(3073) == 0))
+    with pytest.raises(FormatError, match="0 to 9"):
+        read_cifar10(folder, images_per_file=N)
+    third.unlink()
+    with pytest.raises(UnknownTableError, match=r"data_batch_1\.bin"):
+        read_cifar10(folder, images_per_file=N)
+
+
+# -- TFRecord -------------------------------------------------------------------------------
+
+
+def test_damaged_frames_and_frames_without_an_image_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    tfrecord(path, _content(0))
+    raw = bytearray(path.read_bytes())
+    raw[2000] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ChecksumError):
+        read_tfrecord(path)
+    two = pack(1, b"label") + pack(2, pack(3, pack(1, b"\x01\x01")))
+    image = pack(1, b"image") + pack(2, pack(1, pack(1, b"\x00" * 3072)))
+    for frame in (
+        b"",
+        example(b"\x00" * 3071, 1, packed=True),
+        example(b"\x00" * 3072, 10, packed=True),
+        pack(1, pack(1, pack(1, b"label") + pack(2, pack(3, pack(1, b"\x01"))))),
+        example(b"\x00" * 3072, 1, packed=True)[:-9],
+        pack(1, pack(1, pack(1, b"image"))),
+        pack(1, pack(1, image) + pack(1, two)),
+    ):
+        write_frames(path, [frame])
+        with pytest.raises(FormatError):
+            read_tfrecord(path)
+
+
+# -- the Python version ---------------------------------------------------------------------
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
+LABELS = [4, 0, 9]
+
+
+def test_files_that_python_3_wrote_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for protocol in (2, 3, 4):
+        for keys in (("data", "labels"), (b"data", b"labels")):
+            more = {"filenames": ["a", "b", "c"], "more": (1, None)}
+            path.write_bytes(pickle.dumps({keys[0]: PIXELS, keys[1]: LABELS, **more}, protocol))
+            np.testing.assert_array_equal(read_python(path), np.column_stack([LABELS, PIXELS]))
+    path.write_bytes(pickle.dumps({"data": np.asfortranarray(PIXELS), "labels": LABELS}, 4))
+    np.testing.assert_array_equal(read_python(path)[:, 1:], PIXELS)
+
+
+def test_other_content_is_refused(tmp_path: Path) -> None:
+    whole, objects = {"data": PIXELS, "labels": LABELS}, np.array([["a", "b"]], dtype=object)
+    pixels = (PIXELS[:, :3071].copy(), PIXELS.ravel(), PIXELS.astype(np.int32), PIXELS.tolist())
+    for content in (
+        *([PIXELS, LABELS], {"data": PIXELS}, {"labels": LABELS}),
+        *({**whole, "labels": labels} for labels in (LABELS[:2], [4, 0, -9], [4, 0, "9"])),
+        *({**whole, "data": data} for data in (*pixels, objects)),
+    ):
+        (tmp_path / "file").write_bytes(pickle.dumps(content, 4))
+        with pytest.raises(FormatError, match="uint8 data and n labels: "):
+            read_python(tmp_path / "file")
+    # A name of anything but numpy's arrays: what could run is not even looked up.
+    (tmp_path / "file").write_bytes(pickle.dumps({**whole, "trap": os.mkdir}))
+    with pytest.raises(FormatError, match="refused"):
+        read_python(tmp_path / "file")
+
+
+# -- splits ---------------------------------------------------------------------------------
 
 
 def numbered(n: int) -> Split:
@@ -37,35 +255,11 @@ def numbered(n: int) -> Split:
     return Split(place.to(torch.uint8)[:, None, None, None].repeat(1, 3, 32, 32), place)
 
 
-def six_files(n: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Of n such images each, with labels of 0 to 9."""
-    images, labels = numbered(6 * n).images.numpy(), np.arange(6 * n) % 10
-    return [(images[k : k + n], labels[k : k + n]) for k in range(0, 6 * n, n)]
-
-
-def test_batches_1_to_4_train_batch_5_validates_and_the_checksum_follows_the_content() -> None:
-    files = six_files(5)
-    data = Cifar10.of(files, name="numbered")
-    splits = (data.train, data.train_first, data.validation, data.test)
-    places = (range(20), range(5), range(20, 25), range(25, 30))
-    for split, numbers in zip(splits, places, strict=True):
-        assert split.images[:, 0, 0, 0].tolist() == list(numbers)
-        assert split.labels.tolist() == [number % 10 for number in numbers]
-        assert split.images.dtype == torch.uint8
-    assert Cifar10.of(six_files(5), name="b").sha256 == data.sha256
-    files[5][0][2, 1, 0, 0] ^= 1
-    assert Cifar10.of(files, name="a").sha256 != data.sha256
-
-
 def test_files_and_splits_that_do_not_fit_are_refused() -> None:
-    for files in (six_files(3)[:5], [*six_files(3)[:5], *six_files(4)[5:]]):
+    lines = np.zeros((4, 3073), dtype=np.uint8)
+    for files in ([lines] * 5, [lines] * 5 + [lines[1:]]):
         with pytest.raises(FormatError, match="six files"):
-            Cifar10.of(files, name="a")
-    for label in (10, -1):
-        wrong = six_files(3)
-        wrong[4][1][0] = label
-        with pytest.raises(FormatError, match="0 to 9"):
-            Cifar10.of(wrong, name="a")
+            Cifar10.of(files)
     images, labels = torch.zeros(2, 3, 32, 32, dtype=torch.uint8), torch.zeros(2).long()
     by_pixel = images.permute(0, 2, 3, 1)
     wrong_images = [(images.float(), labels), (by_pixel, labels), (images[:0], labels[:0])]
@@ -151,26 +345,6 @@ def test_images_go_with_their_labels() -> None:
         assert images.dtype == torch.float32
         pixels = images[:, 0].amax(dim=(1, 2)) * DEVIATION[0] + MEAN[0]
         assert pixels.round().long().tolist() == labels.tolist()
-
-
-def test_squares_and_mirrorings_are_uniform() -> None:
-    """4,000 images, each with one bright pixel: where it ends up shows the square."""
-    n = 4000
-    images = torch.zeros(n, 3, 32, 32, dtype=torch.uint8)
-    images[:, :, 12, 12] = 255
-    split = Split(images, torch.zeros(n, dtype=torch.int64))
-    batch, _ = next(training_batches(split, batch_size=n, rng=np.random.default_rng(0)))
-    place = batch[:, 0].flatten(1).argmax(dim=1).numpy()
-    rows, columns = np.divmod(place, 32)
-    # Row 12 of the image is row 16 of the padded one; it lands in 16 - down.
-    counts = np.bincount(16 - rows, minlength=9)
-    assert len(counts) == 9
-    assert abs(counts - n / 9).max() < 5 * np.sqrt(n / 9)
-    # Unmirrored it lands in columns 8 to 16, mirrored in 15 to 23.
-    counts = np.bincount(columns, minlength=24)[8:]
-    wanted = n / 18 * np.array([1] * 7 + [2, 2] + [1] * 7)
-    assert counts.sum() == n
-    assert (abs(counts - wanted) < 5 * np.sqrt(wanted)).all()
 
 
 def test_batches_gathered_on_the_host_are_the_same_and_one_ahead() -> None:

@@ -1,10 +1,12 @@
-"""The network, another implementation of it, its initial weights, and the optimiser."""
+"""The network, other implementations of it, its initial weights, and the optimiser."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from naslib_ecnas.training.model import Network, RMSProp, build
 from naslib_ecnas.training.recipe import RECIPES
@@ -196,3 +199,55 @@ def test_impossible_settings_and_sparse_gradients_are_refused() -> None:
     p.grad = torch.ones(3).to_sparse()
     with pytest.raises(ConfigError, match="dense"):
         RMSProp([p], lr=0.1).step()
+
+
+# -- a training in TensorFlow's numbers -----------------------------------------------------
+
+#: All three operations, two vertices that meet, projections within and to the output.
+MEETING = Cell("0111100010000110000100000:input,conv3x3-bn-relu,maxpool3x3,conv1x1-bn-relu,output")
+#: What TensorFlow 2.21 gave in float64 for the same weights, batches and rates, by its own conv2d,
+#: max_pool2d, moments, batch_normalization, l2_loss and RMSPropOptimizer: the losses, and sums of
+#: the running statistics after a batch and of the ways that the weights went, by `_weighted`.
+LOSSES = (2.3457156766694056, 2.4744922954963284, 3.0415445985435765,
+          2.5727212275276665, 3.3053122531990207, 2.1050824544069515)  # fmt: skip
+SUMS = {
+    "running_mean": 3.466962822678398,
+    "running_var": 106.10990783300852,
+    "0.weight": 0.1724693772570173,
+    "1.weight": -0.4055750613213874,
+    "1.bias": 0.14439562802040085,
+    "dense": 0.10406037955633499,
+}
+
+
+def _weighted(values: Iterable[Any]) -> float:
+    """Sum of all entries of some arrays, each times a random number."""
+    rng = np.random.default_rng(0)
+    return sum(float((rng.normal(size=v.shape) * v).sum()) for v in values)
+
+
+def test_six_steps_are_those_of_tensorflow() -> None:
+    """At the first rates of a cosine, by a decay that TensorFlow's float32 represents."""
+    rng, recipe = np.random.default_rng(4), replace(RECIPES["ecnas"], decay=0.875, momentum=0.875)
+    network = Network(MEETING).double().train()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.copy_(torch.from_numpy(rng.normal(0.1, 0.05, p.shape)))
+    start = {name: p.detach().numpy().copy() for name, p in network.named_parameters()}
+    settings = {name: getattr(recipe, name) for name in ("decay", "momentum", "epsilon", "l2")}
+    optimiser, losses = RMSProp(network.parameters(), lr=0.0, **settings), []
+    for step in range(len(LOSSES)):
+        images, labels = rng.normal(size=(4, 3, 8, 8)), rng.integers(0, 10, 4)
+        optimiser.param_groups[0]["lr"] = recipe.rate(step, 20)
+        loss = cross_entropy(network(torch.from_numpy(images)), torch.from_numpy(labels))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        if step == 0:
+            found = {name: v.numpy().copy() for name, v in network.named_buffers()}
+    found |= {name: p.detach().numpy() - start[name] for name, p in network.named_parameters()}
+    np.testing.assert_allclose(losses, LOSSES, rtol=1e-9)
+    for part, expected in SUMS.items():
+        values = [v for name, v in found.items() if name.startswith(part) or name.endswith(part)]
+        assert _weighted(values) == pytest.approx(expected, rel=1e-9), part

@@ -1,10 +1,13 @@
-"""NAS-Bench-101's numbers, its schedule and what counts as a departure."""
+"""NAS-Bench-101's numbers, its schedule, what counts as a departure; and all that without torch."""
 
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +86,31 @@ def test_impossible_values_and_budgets_are_refused() -> None:
             RECIPES["ecnas"].steps(epochs)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="batch_size"):
         RECIPES["ecnas"].steps(1, 255)
+
+
+WITHOUT_TORCH = """
+import sys
+from naslib_ecnas.training import RECIPES, TrainingRecord
+assert "torch" not in sys.modules
+sys.modules["torch"] = None
+from pathlib import Path
+from naslib_ecnas import training
+from naslib_ecnas.campaign import DataChoice, Settings, make_plan, work
+from naslib_ecnas.errors import MissingDependencyError
+data = DataChoice(kind="synthetic", images_per_file=4)
+make_plan((0,), name="c", vertices=4, data=data).write(Path("c"))
+for use in (lambda: training.train, lambda: work(Path("c"), Settings())):
+    try:
+        use()
+    except MissingDependencyError as error:
+        print(error)
+"""
+
+
+def test_without_torch_recipes_load_and_the_rest_says_what_to_install(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", WITHOUT_TORCH]
+    out = subprocess.run(run, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    first, second = out.splitlines()
+    assert first == second
+    assert first.startswith("training needs the package torch, which cannot be imported (")
+    assert first.endswith("; install or repair it: pip install 'naslib-ecnas[measure]'")

@@ -25,54 +25,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.surrogate.features import features, vertices_of
+from naslib_ecnas.surrogate.fit import common
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.noise import failed
-from naslib_ecnas.surrogate.fit.reference import Files, Measured, official, optional, read_measured
-from naslib_ecnas.surrogate.fit.student import (
-    HELD_OUT,
-    Plan,
-    distil,
-    held_out,
-    labelled,
-    out_of_fold,
-    quality,
-    steps_of,
-    weights_of,
+from naslib_ecnas.surrogate.fit.reference import (
+    Files,
+    Measured,
+    optional,
+    published,
+    read_measured,
 )
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Perceptron, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
 
 Array = NDArray[np.float64]
 
-#: (k,) ascending scores, mean accuracies and standard deviations there.
-Curve = tuple[Array, Array, Array]
-
 # -- from accuracies to normal scores and back ----------------------------------------------------
 
 
 def normal_scores(values: NDArray[Any]) -> Array:
-    """(n,) normal quantiles of the ranks of (n,) values; NaN stays NaN.
+    """Normal quantiles of the ranks of (n, ...) values along the first axis; NaN stays NaN.
 
     Accuracies crowd near the top, where their order matters most; scores spread them out.
     """
-    rank, quantile = optional("scipy.stats").rankdata, optional("scipy.special").ndtri
-    out = np.full(len(values), np.nan)
-    there = ~np.isnan(values)
-    out[there] = quantile((rank(values[there]) - 0.5) / int(there.sum()))
-    return out
+    rank = optional("scipy.stats").rankdata(values, axis=0, nan_policy="omit")
+    known = (~np.isnan(values)).sum(axis=0)
+    # Contiguous by cell: the order of the memory decides how a fit's sums are rounded.
+    return np.ascontiguousarray(optional("scipy.special").ndtri((rank - 0.5) / known))
 
 
 #: Parts by score that have a standard deviation each.
 _BINS = 20
 
 
-def curves(
-    score: NDArray[Any], accuracy: NDArray[Any], *, knots: int = 101
-) -> tuple[Array, Array, Array]:
+def curves(score: NDArray[Any], accuracy: NDArray[Any], *, knots: int = 101) -> Array:
     """Mean and standard deviation of the accuracy as functions of a predicted score.
 
     Args:
@@ -81,7 +71,7 @@ def curves(
         knots: of the curves.
 
     Returns:
-        (knots,) ascending scores; the mean accuracy at each, never falling; and the standard
+        (3, knots) ascending scores; the mean accuracy at each, never falling; and the standard
         deviation of which 1.645 times hold nine tenths of the errors there.
     """
     isotonic = optional("sklearn.isotonic", "scikit-learn").IsotonicRegression()
@@ -91,19 +81,22 @@ def curves(
     ascending = score[order]
     steps = isotonic.fit_transform(ascending, accuracy[order])
     least = max(8, len(score) // (2 * knots))
-    at, mean = _through_blocks(ascending, steps, least)
-    while len(at) > knots:  # a nearly perfect order has very many steps
-        least *= 2
-        at, mean = _through_blocks(ascending, steps, least)
+    while len((line := _through_blocks(ascending, steps, least))[0]) > knots:
+        least *= 2  # a nearly perfect order has very many steps
     # All curves have equally many knots: the last one is repeated.
-    at, mean = (np.pad(v, (0, knots - len(v)), mode="edge") for v in (at, mean))
+    at, mean = _padded(np.stack(line), knots)
     off = np.abs(accuracy - np.interp(score, at, mean))
     parts = np.array_split(ascending, min(_BINS, max(1, len(order) // 40)))
     # Cells of equal scores stay together: their order is arbitrary.
     starts = np.unique(np.searchsorted(ascending, [part[0] for part in parts]))
     cells = np.split(order, starts[1:])
     centres = [float(np.median(score[mine])) for mine in cells]
-    return at, mean, np.interp(at, centres, [conformal_sd(off[mine]) for mine in cells])
+    return np.stack([at, mean, np.interp(at, centres, [conformal_sd(off[i]) for i in cells])])
+
+
+def _padded(curve: Array, knots: int) -> Array:
+    """(m, knots) curve whose last knot is repeated."""
+    return np.pad(curve, ((0, 0), (0, knots - curve.shape[1])), mode="edge")
 
 
 def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Array]:
@@ -156,10 +149,7 @@ _FAILED_TEST, _SHOWN = 0.1, 0.75
 
 
 def with_low_ends(
-    model: AccuracyModel,
-    rows: NDArray[np.int64],
-    accuracy: Array,
-    folder: str | PathLike[str],
+    model: AccuracyModel, rows: NDArray[np.int64], accuracy: Array, folder: str | PathLike[str]
 ) -> AccuracyModel:
     """The model with the low ends of its curves and the excess of small cells fitted.
 
@@ -170,33 +160,30 @@ def with_low_ends(
     """
     score = model.ranks(features(rows))
     sampled = ~np.isnan(accuracy[:, 0])  # a random sample of the space, other than the test file
-    found: list[Curve] = list(zip(model.score, model.accuracy, model.deviation, strict=True))
+    found = list(np.stack([model.score, model.accuracy, model.deviation], axis=1))
     for k in _LOWERED:
         cut = float(np.quantile(score[sampled, k], _LOW))
         found[k] = _lowered(k, found[k], score[:, k], accuracy[:, k], cut)
-    longest = max(len(at) for at, _, _ in found)
-    padded = [np.pad(np.stack(c), ((0, 0), (0, longest - len(c[0]))), mode="edge") for c in found]
+    longest = max(curve.shape[1] for curve in found)
+    padded = [_padded(curve, longest) for curve in found]
     # Seven digits are enough.
     at, mean, std = np.stack(padded, axis=1).astype(np.float32).astype(np.float64)
     plain = replace(model, score=at, accuracy=mean, deviation=std, excess=_NO_EXCESS)
     return replace(plain, excess=_small_excess(plain, folder))
 
 
-def _lowered(number: int, curve: Curve, score: Array, accuracy: Array, cut: float) -> Curve:
+def _lowered(number: int, curve: Array, score: Array, accuracy: Array, cut: float) -> Array:
     """The curve of a target that is fitted to trainings that did not fail below the score `cut`."""
-    at, mean, deviation = (values[curve[0] > cut] for values in curve)
+    high = curve[:, curve[0] > cut]
     good = _sound(number, accuracy)
     if not (good & (score < cut)).any():
         return curve
     for _ in range(2):
-        knots, low, wide = low_end(score[good], accuracy[good], cut)
-        curve = (
-            np.concatenate([knots, at]),
-            np.concatenate([np.minimum(low, mean[0]), mean]),
-            np.concatenate([wide, deviation]),
-        )
+        low = low_end(score[good], accuracy[good], cut)
+        low[1] = np.minimum(low[1], high[1, 0])
+        curve = np.concatenate([low, high], axis=1)
         if number == len(BUDGETS):  # means of three trainings, of which some may have failed
-            good &= ~_some_failed(accuracy, np.interp(score, curve[0], curve[1]))
+            good &= ~_some_failed(accuracy, np.interp(score, *curve[:2]))
     return curve
 
 
@@ -214,8 +201,8 @@ def _some_failed(mean: Array, usual: Array) -> NDArray[np.bool_]:
     return np.asarray(nearer & (mean < usual) & (usual > _SHOWN))
 
 
-def low_end(score: Array, accuracy: Array, cut: float) -> tuple[Array, Array, Array]:
-    """Knots, means and standard deviations of a curve for scores below `cut`.
+def low_end(score: Array, accuracy: Array, cut: float) -> Array:
+    """(3, k) knots, means and standard deviations of a curve for scores below `cut`.
 
     Knots are means over blocks of cells, of which each has a quarter as many as all below it, or
     over several of them where their means would fall.
@@ -238,7 +225,8 @@ def low_end(score: Array, accuracy: Array, cut: float) -> tuple[Array, Array, Ar
     off = np.abs(accuracy - np.interp(score, knots, mean))
     wide = _growing(len(score), _LEAST_DEVIATION, 0.5)
     centres = [score[block].mean() for block in wide]
-    return knots, mean, np.interp(knots, centres, [conformal_sd(off[block]) for block in wide])
+    deviation = np.interp(knots, centres, [conformal_sd(off[block]) for block in wide])
+    return np.stack([knots, mean, deviation])
 
 
 def _growing(cells: int, least: int, growth: float) -> list[NDArray[np.int64]]:
@@ -255,7 +243,9 @@ _PRIOR = 6
 
 def _small_excess(model: AccuracyModel, folder: str | PathLike[str]) -> Array:
     """`AccuracyModel.excess` from NAS-Bench-101's means for the cells of up to four vertices."""
-    table = Table.open(official(folder, Files.FOUR_VERTEX_MEANS))
+    name = Files.FOUR_VERTEX_MEANS
+    place = name if Path(folder) == published() else Path(folder) / "official" / name
+    table = Table.open(converted(place))
     rows = np.asarray(table.rows)
     true = [table.at_budget("validation_accuracy", i)[:, 0] for i in range(len(BUDGETS))]
     off = model.predict(features(rows))["validation_accuracy"] - np.stack(true, axis=1)
@@ -280,19 +270,13 @@ _ANCHORS = {
 
 
 def shrinkage(records: Measured) -> float:
-    """k of `mean_of_largest` by least squares over cells with three trainings."""
-    rows, inverse = np.unique(records.rows, return_inverse=True)
-    accuracy = records["final_validation_accuracy"]
-    mean = np.bincount(inverse, accuracy) / np.bincount(inverse)
-    largest = np.full(len(rows), -np.inf)
-    np.maximum.at(largest, inverse, accuracy)
+    """k of the mean = largest - k (1 - largest), by least squares over cells trained thrice."""
+    name = "final_validation_accuracy"
+    mean, order = records.means(name)[name], np.argsort(records.rows)
+    starts = np.unique(records.rows[order], return_index=True)[1]
+    largest = np.maximum.reduceat(records[name][order], starts)
     error = 1 - largest
     return float(((largest - mean) * error).sum() / (error**2).sum())
-
-
-def mean_of_largest(largest: NDArray[Any], k: float) -> Array:
-    """(n,) estimated mean accuracies of three trainings, from the largest of each."""
-    return np.asarray(largest - k * (1 - largest))
 
 
 def fit_accuracy(
@@ -303,7 +287,6 @@ def fit_accuracy(
     epochs: int = 25,
     cells: int = 300_000,
     student_epochs: int = 30,
-    progress: Progress | None = None,
 ) -> Weights:
     """Fit the accuracies.
 
@@ -316,33 +299,36 @@ def fit_accuracy(
     validation, test, records, *both = files = [read_measured(Path(folder) / n) for n in names]
     k = shrinkage(records)
     rows, accuracy = joined(validation, test, k)
-    step = steps_of(progress, "fitting the accuracy", 2 * members + 2, "networks")
+    step = common.steps_of("fitting the accuracy", 2 * members + 2, "networks")
 
     def fitted(part: NDArray[np.bool_]) -> Perceptron:
         x = features(rows[part])
-        target = np.stack([normal_scores(column) for column in accuracy[part].T], axis=1)
-        wanted = labelled(rows[part], cells, seed)
+        target = normal_scores(accuracy[part])
+        wanted = common.labelled(rows[part], cells, seed)
         z = features(wanted)
         labels = np.zeros((len(wanted), len(NAMES)))
         for member in range(members):
             step()
             own = seed + 1000 * member
-            plan = Plan(epochs, batch=256, rate=2e-3, decay=0.1, rising=0.2)
-            network = fit_graph_network(rows[part], x, target, plan, seed=own)
+            plan = common.Plan(epochs, batch=256, decay=0.1)
+            graphs = plan._replace(rate=2e-3, rising=0.2)
+            network = fit_graph_network(rows[part], x, target, graphs, seed=own)
             labels += _GRAPHS * network.predict(wanted, z) / members
             # A perceptron on the features alone makes other errors than the graph network.
-            plain = distil(x, target, (128, 64), Plan(epochs, batch=256, decay=0.1), seed=own)
+            plain = common.distil(x, target, (128, 64), plan, seed=own)
             labels += (1 - _GRAPHS) * plain(z) / members
         step()
-        return distil(z, labels, (256, 128), Plan(student_epochs, batch=512), seed=seed)
+        return common.distil(
+            z, labels, (256, 128), common.Plan(student_epochs, batch=512), seed=seed
+        )
 
-    apart = held_out(rows, seed)
+    apart = common.held_out(rows, seed)
     score = fitted(~apart)(features(rows[apart])).astype(np.float64)
     pairs = list(zip(score.T, accuracy[apart].T, strict=True))
-    found = zip(*(curves(*pair) for pair in pairs), strict=True)
+    found = np.stack([curves(*pair) for pair in pairs], axis=1)
     ranks = fitted(np.ones(len(rows), dtype=bool))
     step()
-    at, mean, std = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
+    at, mean, std = found.astype(np.float32).astype(np.float64)
     model = AccuracyModel(ranks, at, mean, std, _test_less_validation(both), _NO_EXCESS)
     known = ~np.isnan(accuracy)
     arrays = {
@@ -350,12 +336,12 @@ def fit_accuracy(
         "fitted_rows": np.unique(rows[known[:, 0]]).astype(np.int32),
         "fitted_rows_test": np.unique(rows[known[:, 4]]).astype(np.int32),
     }
-    return weights_of(
+    return common.weights_of(
         "accuracy",
         seed,
         files,
-        f"{HELD_OUT:.0%} of the cells held out for quality, curves and intervals; fitted again on "
-        "all",
+        f"{common.HELD_OUT:.0%} of the cells held out for quality, curves and intervals; fitted "
+        "again on all",
         [_quality(number, rows[apart], *pair, seed) for number, pair in enumerate(pairs)],
         arrays,
         shrinkage=k,
@@ -369,17 +355,14 @@ def joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.i
     at = np.searchsorted(rows, validation.rows)
     for i, budget in enumerate(BUDGETS[:-1]):
         accuracy[at, i] = validation[f"val_acc_{budget}_one_repeat"]
-    accuracy[at, 3] = mean_of_largest(validation["val_acc_108_max_of_repeats"], k)
+    largest = validation["val_acc_108_max_of_repeats"]
+    accuracy[at, 3] = largest - k * (1 - largest)  # estimated means of three trainings
     accuracy[np.searchsorted(rows, test.rows), 4] = test["test_accuracy_108_mean"]
     return rows, accuracy
 
 
 def _quality(
-    number: int,
-    rows: NDArray[np.int64],
-    score: Array,
-    accuracy: Array,
-    seed: int,
+    number: int, rows: NDArray[np.int64], score: Array, accuracy: Array, seed: int
 ) -> QualityLine:
     """Quality on held-out cells, each half with the curves of the other half.
 
@@ -399,12 +382,12 @@ def _quality(
             curve = _lowered(number, curve, score[~mine], accuracy[~mine], cut)
         return np.stack([np.interp(score[mine], curve[0], part) for part in curve[1:]], axis=1)
 
-    return quality(
+    return common.quality(
         name,
         rows,
         "test_accuracy" if name.startswith("test") else "validation_accuracy",
         accuracy,
-        *out_of_fold(half, predicted).T,
+        *common.out_of_fold(half, predicted).T,
         unit="",
         about="held out from a first run of the fit, without failed trainings",
         anchor=_ANCHORS.get(name, ""),
@@ -414,10 +397,7 @@ def _quality(
 def _test_less_validation(both: list[Measured]) -> Array:
     """(4, 2) mean and standard deviation of test less validation accuracy at each budget."""
     # The five-vertex runs, all of 4 epochs, have no column of budgets.
-    four = [np.full(len(m.rows), BUDGETS[0]) for m in both]
-    budget = np.concatenate(
-        [m.columns.get("budget_epochs", b) for m, b in zip(both, four, strict=True)]
-    )
+    budget = [m.columns.get("budget_epochs", np.full(len(m.rows), BUDGETS[0])) for m in both]
     less = np.concatenate([m["final_test_accuracy"] - m["final_validation_accuracy"] for m in both])
-    each = [less[budget == b] for b in BUDGETS]
+    each = [less[np.concatenate(budget) == b] for b in BUDGETS]
     return np.array([[float(d.mean()), float(d.std())] for d in each])

@@ -1,6 +1,6 @@
 """Fitting the energy of four epochs: an ensemble, distilled into the model that ships.
 
-The ensemble, `Teacher`, predicts the logarithm of energy over time from a linear model of time,
+The ensemble, a `Teacher`, predicts the logarithm of energy over time from a linear model of time,
 Gaussian processes and boosted trees. It labels cells of the whole space, measured or not; a
 perceptron learns the labels and the spread of the members. Errors come from cross-validation: each
 fold's student is fitted anew, time model included, without the fold's cells. They give the quality
@@ -9,48 +9,38 @@ in the header and the widths of the intervals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.data.convert import converted
-from naslib_ecnas.data.fetch import sha256_of
-from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.files import is_file
 from naslib_ecnas.metrics import J_PER_KWH
-from naslib_ecnas.progress import Progress, listener
-from naslib_ecnas.quality import Z90, QualityLine, log_scores
+from naslib_ecnas.quality import QualityLine, log_scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.calibrate import measurements_of
 from naslib_ecnas.surrogate.features import LAYER_SUMS, features
-from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gaussian_process
-from naslib_ecnas.surrogate.fit.reference import Files, Measured, is_table, read_measured
-from naslib_ecnas.surrogate.fit.student import (
-    Plan,
-    distil,
-    fit_boosting,
-    out_of_fold,
-    quality,
-    steps_of,
-    weights_of,
+from naslib_ecnas.surrogate.fit import common
+from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
+from naslib_ecnas.surrogate.fit.reference import (
+    Files,
+    Measured,
+    is_table,
+    optional,
+    read_measured,
+    read_table,
 )
-from naslib_ecnas.surrogate.models import (
-    EnergyModel,
-    LayerTime,
-    Perceptron,
-    Weights,
-)
+from naslib_ecnas.surrogate.models import EnergyModel, LayerTime, Perceptron, Weights
+from naslib_ecnas.surrogate.robust import conformal_sd
 
 Vector = NDArray[np.float64]
 
 # -- widths of the intervals, from errors on cells that were not fitted ---------------------------
-
-_COVERED = 0.9
 
 #: A larger error, in the logarithm, is a disturbed run: it is cut to this for the law of the
 #: widths, but counts in the coverage.
@@ -73,8 +63,8 @@ def fit_error(energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any]) 
 
     The log scale of the errors is linear in log(energy) and `spread`, fitted by maximum
     likelihood of Laplace's distribution (convex; Newton's method). The constant is then set so
-    that intervals hold nine of ten of these cells, with the finite-sample correction of split
-    conformal prediction (Lei et al., JASA 113, 2018, section 2.2).
+    that intervals hold nine of ten of these cells, by split conformal prediction (Lei et al., JASA
+    113, 2018, section 2.2).
 
     Args:
         energy_wh: (n,) predictions.
@@ -93,10 +83,7 @@ def fit_error(energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any]) 
         gradient = z.T @ (1 - ratio) + ridge @ theta
         step = np.linalg.solve((z * ratio[:, None]).T @ z + ridge + 1e-9 * np.eye(3), gradient)
         theta -= np.clip(step, -1, 1)
-    n = len(size)
-    level = min(np.ceil((n + 1) * _COVERED) / n, 1.0)
-    reach = float(np.quantile(size / np.exp(z @ theta), level, method="inverted_cdf"))
-    theta[0] += np.log(max(reach, 1e-9) / Z90)
+    theta[0] += np.log(max(conformal_sd(size / np.exp(z @ theta)), 1e-9))
     theta[0] -= middle @ theta
     return np.asarray(theta, dtype=np.float64)
 
@@ -158,25 +145,14 @@ def fit_epoch_time(x: Vector, time: Vector) -> LayerTime:
 # of it, the time model too, is fitted on the chosen cells and on no others, so that the rest can be
 # used for testing.
 
+#: From (n, k) features to logarithms of the mean power in W and of the members' spread, (n,) each.
+Teacher = Callable[[NDArray[Any]], tuple[Vector, Vector]]
+
 #: Weight of the trees in the mean.
 _TREES = 0.1
 
 #: Added to the spread of the members before its logarithm.
 _LEAST_SPREAD = 1e-4
-
-_SCALE = "NVIDIA GeForce RTX 3090, power usage effectiveness 1.59, start-up included"
-
-
-class Problem(NamedTuple):
-    """What the members of the ensemble are fitted to."""
-
-    time: LayerTime
-    z: Vector
-    """(n, COSTS + 2) inputs of `LayerTime.power_inputs`."""
-    target: Vector
-    """(n,) logarithms of mean power in W."""
-    log_time: Vector
-    """(n,), in which the log noise is linear."""
 
 
 @dataclass(frozen=True)
@@ -185,38 +161,40 @@ class EnergyData:
 
     measured: Measured
     """Energies at 4 epochs, each of another cell."""
-    x: NDArray[np.float32]
-    """(n, len(FEATURES)) features of the measured cells."""
     once: Measured
     """Times of cells."""
-    x_once: Vector
-    """(m, LAYER_SUMS) features of their cells."""
-    scale: str
-    """Device and conditions of the energies."""
 
-    @classmethod
-    def of(cls, measured: Measured, once: Measured | None, scale: str = _SCALE) -> EnergyData:
-        """Without times, these are what the energies take at 1 kW."""
-        if once is None:
-            at_one_kilowatt = {"final_training_time_s": 3600 * measured["energy_kwh"]}
-            once = replace(measured, columns=at_one_kilowatt)
-        x_once = features(once.rows)[:, :LAYER_SUMS].astype(np.float64)
-        return cls(measured, features(measured.rows), once, x_once, scale)
+    @cached_property
+    def x(self) -> NDArray[np.float32]:
+        """(n, len(FEATURES)) features of the measured cells."""
+        return features(self.measured.rows)
+
+    @cached_property
+    def x_once(self) -> Vector:
+        """(m, LAYER_SUMS) features of the cells with times."""
+        return features(self.once.rows)[:, :LAYER_SUMS].astype(np.float64)
 
     @property
     def energy_wh(self) -> Vector:
         """(n,) measured energies at 4 epochs."""
         return np.asarray(1000 * self.measured["energy_kwh"])
 
-    def problem(self, chosen: NDArray[Any]) -> Problem:
-        """The problem of the chosen cells (a mask or indices) and no others, the time model too."""
+    def problem(self, chosen: NDArray[Any]) -> tuple[LayerTime, Vector, Vector, Vector]:
+        """What the members of the ensemble are fitted to, from the chosen cells and no others.
+
+        Args:
+            chosen: mask or indices of n measured cells.
+
+        Returns:
+            The time; (n, COSTS + 2) inputs of `LayerTime.power_inputs`; (n,) logarithms of mean
+            power in W, the targets; and (n,) logarithms of time, in which the log noise is linear.
+        """
         cells, x = self.measured.where(chosen), self.x[chosen]
         runs = np.isin(self.once.rows, cells.rows)
         time = fit_epoch_time(self.x_once[runs], self.once["final_training_time_s"][runs])
         z = time.power_inputs(x)
         seconds = z[:, -1]
-        target = np.log(cells["energy_kwh"] * J_PER_KWH / seconds)
-        return Problem(time, z, target, np.log(seconds))
+        return time, z, np.log(cells["energy_kwh"] * J_PER_KWH / seconds), np.log(seconds)
 
 
 def read_energy(source: str | PathLike[str], *, with_test: bool = False) -> EnergyData:
@@ -234,48 +212,18 @@ def read_energy(source: str | PathLike[str], *, with_test: bool = False) -> Ener
     if is_table(source):
         if with_test:
             raise ConfigError("a table of one's own has no test fifth of the paper", value=source)
-        return _own_energies(source)
-    name = Files.ALL_SEVEN_VERTICES if with_test else Files.SEVEN_VERTICES
-    measured = read_measured(Path(source) / name)
-    times = Path(source) / Files.ONE_EPOCH
-    return EnergyData.of(measured, read_measured(times) if is_file(times) else None)
-
-
-def _own_energies(source: str | PathLike[str]) -> EnergyData:
-    """The runs of 4 epochs of a table, means over repeats."""
-    path = converted(source, progress=listener())
-    table = Table.open(path)
-    origin, runs = table.provenance["energy_kwh"], measurements_of(table)
-    rows, cell = np.unique(runs.rows, return_inverse=True)
-
-    def measured(**columns: Vector) -> Measured:
-        means = {n: np.bincount(cell, each) / np.bincount(cell) for n, each in columns.items()}
-        return Measured(Path(source).name, origin.sha256 or sha256_of(path), rows, means)
-
-    time = runs.training_time_s
-    return EnergyData.of(
-        measured(energy_kwh=runs.energy_kwh),
-        None if time is None else measured(final_training_time_s=time),
-        f"{origin.device or 'unknown device'}, power usage effectiveness {origin.pue or 'unknown'}",
-    )
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """The ensemble, which predicts log(energy / time)."""
-
-    time: LayerTime
-    processes: tuple[GaussianProcess, ...]
-    trees: Any
-
-    def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
-        """Logarithms of the mean power in W and of the members' spread, (n,) each."""
-        z = self.time.power_inputs(x)
-        trees = self.trees.predict(z)
-        processes = np.stack([process.predict(z) for process in self.processes])
-        mean = (1 - _TREES) * processes.mean(axis=0) + _TREES * trees
-        spread = np.sqrt(processes.var(axis=0) + (trees - processes.mean(axis=0)) ** 2)
-        return mean, np.log(spread + _LEAST_SPREAD)
+        runs = read_table(source)
+        once = runs.means(*runs.columns)
+        measured = replace(once, columns={"energy_kwh": once["final_energy_kwh"]})
+        timed = len(runs.columns) > 1
+    else:
+        name = Files.ALL_SEVEN_VERTICES if with_test else Files.SEVEN_VERTICES
+        once = measured = read_measured(Path(source) / name)
+        if timed := is_file(times := Path(source) / Files.ONE_EPOCH):
+            once = read_measured(times)
+    if not timed:  # what the energies take at 1 kW
+        once = replace(once, columns={"final_training_time_s": 3600 * measured["energy_kwh"]})
+    return EnergyData(measured, once)
 
 
 def fit_teacher(
@@ -287,17 +235,28 @@ def fit_teacher(
     subset: int = 900,
     steps: int = 160,
     trees: int = 1500,
-) -> Teacher:
-    """Fit the ensemble on the chosen cells (a mask or indices) and no others.
+) -> tuple[LayerTime, Teacher]:
+    """Fit time and the ensemble on the chosen cells (a mask or indices) and no others.
 
     `subset` and `steps` are of each Gaussian process.
     """
     time, *problem = data.problem(chosen)
-    members = tuple(
+    members = [
         fit_gaussian_process(*problem, subset=subset, steps=steps, seed=seed * 100 + member)
         for member in range(processes)
-    )
-    return Teacher(time, members, fit_boosting(*problem[:2], trees=trees, seed=seed))
+    ]
+    boosted = common.fit_boosting(*problem[:2], trees=trees, seed=seed)
+
+    def predict(x: NDArray[Any]) -> tuple[Vector, Vector]:
+        z = time.power_inputs(x)
+        by_trees = boosted.predict(z)
+        by_processes = np.stack([process(z) for process in members])
+        middle = by_processes.mean(axis=0)
+        mean = (1 - _TREES) * middle + _TREES * by_trees
+        spread = np.sqrt(by_processes.var(axis=0) + (by_trees - middle) ** 2)
+        return mean, np.log(spread + _LEAST_SPREAD)
+
+    return time, predict
 
 
 # -- the student, and the whole fit ---------------------------------------------------------------
@@ -312,7 +271,9 @@ _POWER, _SPREAD = (192, 96), (48, 24)
 _MARGIN = 0.05
 
 
-def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> EnergyModel:
+def fit_student(
+    time: LayerTime, teacher: Teacher, *, cells: int, epochs: int, seed: int
+) -> EnergyModel:
     """Distil the ensemble over `cells` cells of the space.
 
     Its `error` is a placeholder: the relative standard deviation is the spread itself.
@@ -320,14 +281,17 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
     rng = np.random.default_rng(seed)
     rest = rng.choice(np.arange(_SMALL, len(Space(7))), size=cells, replace=False)
     x = features(np.concatenate([np.arange(_SMALL), np.sort(rest)]))
-    labels = np.column_stack(teacher.predict(x))
-    z = teacher.time.power_inputs(x)
+    labels = np.column_stack(teacher(x))
+    z = time.power_inputs(x)
     # Small batches: the labels have no noise, so an exact fit is wanted.
-    power = distil(z, labels[:, 0], _POWER, Plan(epochs, batch=256, rate=2e-3), seed=seed)
-    spread = distil(z, labels[:, 1], _SPREAD, Plan(max(epochs // 4, 1)), seed=seed)
+    plans = common.Plan(epochs, batch=256, rate=2e-3), common.Plan(max(epochs // 4, 1))
+    power, spread = (
+        common.distil(z, label, hidden, plan, seed=seed)
+        for label, hidden, plan in zip(labels.T, (_POWER, _SPREAD), plans, strict=True)
+    )
     low, high = labels.min(axis=0), labels.max(axis=0)
     return EnergyModel(
-        time=teacher.time,
+        time=time,
         power=_side_by_side(power, spread),
         bounds=np.stack([low - _MARGIN, high + _MARGIN]),
         error=np.array([0.0, 0.0, 1.0]),
@@ -336,14 +300,10 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
 
 def _side_by_side(a: Perceptron, b: Perceptron) -> Perceptron:
     """One perceptron with the outputs of both, which have the same inputs."""
+    blocks = optional("scipy.linalg").block_diag
     layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for (left, left_bias), (right, right_bias) in zip(a.layers, b.layers, strict=True):
-        if not layers:
-            weight = np.concatenate([left, right], axis=1)
-        else:
-            weight = np.zeros(np.add(left.shape, right.shape), dtype=np.float32)
-            weight[: len(left), : left.shape[1]] = left
-            weight[len(left) :, left.shape[1] :] = right
+        weight = blocks(left, right) if layers else np.concatenate([left, right], axis=1)
         layers.append((weight, np.concatenate([left_bias, right_bias])))
     return Perceptron(a.shift, a.scale, tuple(layers), a.clip)
 
@@ -364,7 +324,6 @@ def fit_energy(
     epochs: int = 25,
     fold_cells: int = 100_000,
     fold_epochs: int = 20,
-    progress: Progress | None = None,
 ) -> Weights:
     """Fit the energy at 4 epochs on all measured cells, in a quarter of an hour on one core.
 
@@ -383,12 +342,13 @@ def fit_energy(
     data = read_energy(folder, with_test=with_test)
     truth, rows = data.energy_wh, data.measured.rows
     split = data.measured.columns.get("paper_split")
-    step = steps_of(progress, "fitting the energy", folds + 1 + (split is not None), "fits")
+    step = common.steps_of("fitting the energy", folds + 1 + (split is not None), "fits")
 
     def fitted(chosen: NDArray[np.bool_], cells: int, epochs: int) -> EnergyModel:
         step()
-        teacher = fit_teacher(data, chosen, seed=seed)
-        return fit_student(teacher, cells=cells, epochs=epochs, seed=seed)
+        return fit_student(
+            *fit_teacher(data, chosen, seed=seed), cells=cells, epochs=epochs, seed=seed
+        )
 
     def tested(there: NDArray[np.bool_], others: NDArray[np.bool_]) -> Vector:
         """(m, 2) Wh and log spread, fitted on the other cells."""
@@ -401,9 +361,9 @@ def fit_energy(
         return relative_error(error, wh[there], spread[there])
 
     fold = np.random.default_rng(seed).permutation(len(rows)) % folds
-    wh, spread = out_of_fold(fold, lambda there: tested(there, ~there)).T
+    wh, spread = common.out_of_fold(fold, lambda there: tested(there, ~there)).T
     off = np.log(truth / wh)
-    relative = out_of_fold(fold, widths)
+    relative = common.out_of_fold(fold, widths)
     about, where = "", f"cells of {data.measured.name}"
     if split is not None:
         about = "; paper_split: fitted on the paper's train part, tested on its valid part"
@@ -411,7 +371,7 @@ def fit_energy(
         if with_test:
             where += ", the paper's test fifth among them"
     lines = [
-        quality(
+        common.quality(
             *("energy at 4 epochs", rows, "energy_kwh", truth, wh, wh * relative),
             unit="Wh",
             about=f"{folds}-fold cross-validation over the {where}",
@@ -430,7 +390,7 @@ def fit_energy(
     final = fitted(np.ones(len(rows), dtype=bool), cells, epochs)
     step()
     final = replace(final, error=fit_error(wh, spread, off))
-    return weights_of(
+    return common.weights_of(
         "energy_kwh at 4 epochs",
         seed,
         (data.measured, data.once),
@@ -439,5 +399,4 @@ def fit_energy(
         + about,
         lines,
         {**final.to_arrays(), "fitted_rows": np.sort(rows).astype(np.int32)},
-        scale=data.scale,
     )

@@ -9,14 +9,14 @@ its leave-one-out residual (ibid., eq. 5.10-5.12), the usual reweighting of a t 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.surrogate.fit.common import Standard
 from naslib_ecnas.surrogate.fit.reference import optional
-from naslib_ecnas.surrogate.fit.student import Standard
 
 Vector = NDArray[np.float64]
 
@@ -33,35 +33,9 @@ _ROUNDS = 3
 _CHUNK = 500
 
 
-@dataclass(frozen=True)
-class GaussianProcess:
-    """A fitted process; `parameters` are logarithms, tensors of float64."""
-
-    standard: Standard
-    middle: float
-    parameters: dict[str, Any]
-    inputs: Any
-    """(n, k) standardised inputs of the fit."""
-    coefficients: Any
-    """(n,) inverse of the covariance times the targets."""
-
-    def predict(self, x: NDArray[Any]) -> Vector:
-        """(m,) posterior means of (m, k) inputs."""
-        torch = optional("torch")
-        with torch.no_grad():
-            # float32 takes half the time; its rounding is a thousandth of the noise.
-            inputs, coefficients = self.inputs.float(), self.coefficients.float()
-            parameters = {name: value.float() for name, value in self.parameters.items()}
-            parts = [
-                (_kernel(some, inputs, parameters) @ coefficients).double().numpy()
-                for some in torch.from_numpy(self.standard(x)).float().split(_CHUNK)
-            ]
-        return np.asarray(np.concatenate(parts) + self.middle, dtype=np.float64)
-
-
 def fit_gaussian_process(
     x: Vector, y: Vector, covariate: Vector, *, subset: int, steps: int, seed: int = 0
-) -> GaussianProcess:
+) -> Callable[[NDArray[Any]], Vector]:
     """Fit the kernel's parameters on a subset, then condition on all cells.
 
     Args:
@@ -70,6 +44,9 @@ def fit_gaussian_process(
         covariate: (n,) in which the log noise is linear.
         subset: cells, drawn by `seed`, on which the marginal likelihood is maximised.
         steps: of Adam, its rate falling along a cosine.
+
+    Returns:
+        A function from (m, k) inputs to (m,) posterior means.
     """
     torch = optional("torch")
     standard = Standard.of(np.asarray(x, dtype=np.float64), least=1e-9)
@@ -91,7 +68,19 @@ def fit_gaussian_process(
             if at < _ROUNDS:
                 inverse = torch.cholesky_inverse(factor).diagonal()
                 inflation = _inflation(solved, inverse, noise, inflation)
-    return GaussianProcess(standard, middle, parameters, z, solved)
+    # float32 takes half the time; its rounding is a thousandth of the noise.
+    inputs, coefficients = z.float(), solved.float()
+    single = {name: value.float() for name, value in parameters.items()}
+
+    def predict(x: NDArray[Any]) -> Vector:
+        with torch.no_grad():
+            parts = [
+                (_kernel(some, inputs, single) @ coefficients).double().numpy()
+                for some in torch.from_numpy(standard(x)).float().split(_CHUNK)
+            ]
+        return np.asarray(np.concatenate(parts) + middle, dtype=np.float64)
+
+    return predict
 
 
 def _start(inputs: int, variance: float) -> dict[str, Any]:

@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.surrogate.features import topology_arrays
+from naslib_ecnas.surrogate.fit.common import Plan, Standard, trained
 from naslib_ecnas.surrogate.fit.reference import optional
-from naslib_ecnas.surrogate.fit.student import Plan, Standard, trained
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, labels_of_rows, topologies
 
 _ROUNDS = 4
+
+#: What a vertex adds up in a round: linear functions of its own state, and of those of its
+#: neighbours on either side.
+_MESSAGES = ("own", "ahead", "behind")
 
 #: Numbers of each vertex in `graphs`.
 _NUMBERS = 9
@@ -29,25 +33,25 @@ def graphs(rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]
     """
     topology, op = topologies().row_topology[rows], labels_of_rows(rows)
     arrays = topology_arrays()
-    edge = arrays.edge[topology].astype(np.float32)
+    edge = np.moveaxis(arrays.edge[:, :, topology], -1, 0)
     vertex = np.zeros((len(topology), MAX_VERTICES, _NUMBERS), dtype=np.float32)
     inner = slice(1, MAX_VERTICES - 1)
     vertex[:, inner, :3] = op[:, :, None] == np.arange(len(OPERATIONS))
     vertex[:, inner, 3] = op >= 0
     vertex[:, [0, -1], 3] = 1
     vertex[:, 0, 4] = vertex[:, -1, 5] = 1
-    vertex[:, inner, 6] = arrays.width[topology]
+    vertex[:, inner, 6] = arrays.width[:, topology].T
     vertex[:, -1, 6] = 1
     vertex[:, :, 7] = edge[:, 0, :]
     vertex[:, :, 8] = edge[:, :, -1]
     return edge, vertex
 
 
-@dataclass
+@dataclass(frozen=True)
 class GraphNetwork:
-    """A fitted network and the standardisation of its features."""
+    """A network: its parameters, tensors by name, and the standardisation of its features."""
 
-    module: Any
+    parameters: dict[str, Any]
     standard: Standard
 
     def predict(
@@ -60,54 +64,46 @@ class GraphNetwork:
             for at in range(0, len(rows), batch):
                 some = slice(at, at + batch)
                 given = map(torch.from_numpy, (*graphs(rows[some]), self.standard(x[some])))
-                parts.append(self.module(*given).numpy())
+                parts.append(self.outputs(*given).numpy())
         return np.concatenate(parts).astype(np.float64)
 
+    def outputs(self, edge: Any, vertex: Any, features: Any) -> Any:
+        """(n, m) outputs of tensors: those of `graphs`, and standardised (n, k) features."""
+        torch = optional("torch")
+        p, functional = self.parameters, torch.nn.functional
 
-def _module(inputs: int, outputs: int, width: int, generator: Any) -> Any:
-    """The network; a class inside a function because torch is optional."""
+        def linear(name: str, h: Any) -> Any:
+            return functional.linear(h, p[name], p.get(f"{name} bias"))
+
+        there = vertex[:, :, 3:4]
+        h = linear("first", vertex) * there
+        back = edge.transpose(1, 2)
+        for i in range(_ROUNDS):
+            own, ahead, behind = (linear(f"{name} {i}", h) for name in _MESSAGES)
+            message = own + back @ ahead + edge @ behind
+            normal = p[f"norm {i}"], p[f"norm {i} bias"]
+            h = (h + functional.layer_norm(message, normal[0].shape, *normal).relu()) * there
+        pooled = torch.cat([h[:, -1], h.sum(dim=1), linear("features", features).relu()], 1)
+        return linear("last", linear("hidden", pooled).relu())
+
+
+def _start(inputs: int, outputs: int, width: int, generator: Any) -> dict[str, Any]:
+    """Parameters before the fit: all weights are drawn, and after them all biases."""
     torch = optional("torch")
-    nn: Any = torch.nn
-    base: Any = nn.Module
+    shapes = {"first": (width, _NUMBERS)}
+    shapes |= {f"{name} {i}": (width, width) for name in _MESSAGES for i in range(_ROUNDS)}
+    shapes |= {"features": (width, inputs), "hidden": (128, 3 * width), "last": (outputs, 128)}
 
-    class Network(base):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
+    def drawn(name: str, size: tuple[int, ...]) -> Any:
+        bound = shapes[name][1] ** -0.5
+        return torch.empty(size).uniform_(-bound, bound, generator=generator)
 
-            def rounds(bias: bool) -> Any:
-                return nn.ModuleList(nn.Linear(width, width, bias=bias) for _ in range(_ROUNDS))
-
-            self.first = nn.Linear(_NUMBERS, width)
-            self.own, self.ahead, self.behind = rounds(True), rounds(False), rounds(False)
-            self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(_ROUNDS))
-            self.features = nn.Linear(inputs, width)
-            self.hidden = nn.Linear(3 * width, 128)
-            self.last = nn.Linear(128, outputs)
-
-        def forward(self, edge: Any, vertex: Any, features: Any) -> Any:
-            there = vertex[:, :, 3:4]
-            h = self.first(vertex) * there
-            back = edge.transpose(1, 2)
-            for own, ahead, behind, norm in zip(
-                self.own, self.ahead, self.behind, self.norm, strict=True
-            ):
-                message = own(h) + back @ ahead(h) + edge @ behind(h)
-                h = (h + torch.relu(norm(message))) * there
-            pooled = torch.cat([h[:, -1], h.sum(dim=1), torch.relu(self.features(features))], 1)
-            return self.last(torch.relu(self.hidden(pooled)))
-
-    # torch initialises the layers from its global generator, which is left as it was; then our
-    # generator sets all weights, and after them all biases.
-    with torch.random.fork_rng(devices=[]):
-        module = Network()
-    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    with torch.no_grad():
-        for name in ("weight", "bias"):
-            for layer in linear:
-                bound = layer.in_features**-0.5
-                if getattr(layer, name) is not None:
-                    getattr(layer, name).uniform_(-bound, bound, generator=generator)
-    return module
+    p = {name: drawn(name, shape) for name, shape in shapes.items()}
+    biased = [name for name in shapes if not name.startswith(_MESSAGES[1:])]
+    p |= {f"{name} bias": drawn(name, shapes[name][:1]) for name in biased}
+    for i in range(_ROUNDS):
+        p |= {f"norm {i}": torch.ones(width), f"norm {i} bias": torch.zeros(width)}
+    return {name: value.requires_grad_() for name, value in p.items()}
 
 
 def fit_graph_network(
@@ -132,11 +128,11 @@ def fit_graph_network(
     known = ~np.isnan(y)
     arrays = (*graphs(rows), standard(x), np.where(known, y, 0), known)
     edge, vertex, given, target, mask = (torch.from_numpy(a.astype(np.float32)) for a in arrays)
-    module = _module(x.shape[1], y.shape[1], width, generator)
+    network = GraphNetwork(_start(x.shape[1], y.shape[1], width, generator), standard)
 
     def loss(some: Any) -> Any:
-        error = module(edge[some], vertex[some], given[some]) - target[some]
+        error = network.outputs(edge[some], vertex[some], given[some]) - target[some]
         return (error**2 * mask[some]).sum() / mask[some].sum().clamp(min=1)
 
-    list(trained(list(module.parameters()), loss, len(x), plan, generator))  # all epochs
-    return GraphNetwork(module.eval(), standard)
+    list(trained([*network.parameters.values()], loss, len(x), plan, generator))  # all epochs
+    return network

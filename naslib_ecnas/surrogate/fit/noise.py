@@ -24,23 +24,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, QualityLine, kendall_tau
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.fit import common
 from naslib_ecnas.surrogate.fit.reference import Files, Measured, optional, read_measured
-from naslib_ecnas.surrogate.fit.student import (
-    HELD_OUT,
-    held_out,
-    out_of_fold,
-    steps_of,
-    weights_of,
-)
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Weights
 from naslib_ecnas.surrogate.noise import FAILED, IMAGES, KNOTS, REPEATED, NoiseModel, failure_inputs
 
 Array = NDArray[np.float64]
 
-_APART = f"{HELD_OUT:.0%} of the cells of {Files.VALIDATION}"
+_APART = f"{common.HELD_OUT:.0%} of the cells of {Files.VALIDATION}"
 
 _LAST = len(BUDGETS) - 1
 #: Columns of the validation accuracies at each budget; the last is the largest of three.
@@ -185,13 +178,11 @@ def _shapes(mean: Array, accuracy: Array, std: Array) -> tuple[Array, Array]:
 # -- the whole fit --------------------------------------------------------------------------------
 
 
-def fit_noise(
-    folder: str | PathLike[str], *, seed: int = 0, progress: Progress | None = None
-) -> Weights:
+def fit_noise(folder: str | PathLike[str], *, seed: int = 0) -> Weights:
     """Fit the noise around the accuracies that the shipped model predicts."""
     names = (Files.VALIDATION, Files.FOUR_VERTICES, Files.FIVE_VERTICES_108, Files.RECORDS)
     validation, four, five, records = files = [read_measured(Path(folder) / n) for n in names]
-    step = steps_of(progress, "fitting the noise", 2, "fits")
+    step = common.steps_of("fitting the noise", 2, "fits")
     rows, accuracy = validation.rows, np.stack([validation[name] for name in SINGLE], axis=1)
     repeats = _from_repeats(four, five, records)
 
@@ -199,14 +190,22 @@ def fit_noise(
         step()
         return _from_singles(repeats, rows[part], accuracy[part])
 
-    apart = held_out(rows, seed)
-    share = f"{_APART}, held out from a first run of the fit"
-    orders = order_lines(fitted(~apart), rows[apart], accuracy[apart], share)
+    apart = common.held_out(rows, seed)
+    means = AccuracyModel.shipped().predict(features(rows[apart]))
+    taus = drawn_taus(fitted(~apart), rows[apart], means, draws=8)
+    found = taus.mean(axis=0), taus.std(axis=0, ddof=1), _taus(accuracy[apart])
+    about = f"{_APART}, held out from a first run of the fit"
+    targets = [f"tau of accuracies, {low} to {high} epochs" for low, high in pairwise(BUDGETS)]
+    orders = _counted(targets, about, int(apart.sum()), *found)
     final = fitted(np.ones(len(rows), dtype=np.bool_))
-    folds = f"the cells of {Files.VALIDATION}, left out in turn, in five folds"
-    failures = _failure_lines(_failures_in_folds(rows, accuracy), accuracy, folds)
+    p = _failures_in_folds(rows, accuracy)
+    found = p.sum(axis=0), np.sqrt((p * (1 - p)).sum(axis=0)), failed(accuracy).sum(axis=0)
+    about = f"the cells of {Files.VALIDATION}, left out in turn, in five folds"
+    targets = [f"failures at {epochs} epochs" for epochs in BUDGETS]
+    targets[-1] += ", all of three"
+    failures = _counted(targets, about, len(rows), *found)
     step()
-    return weights_of(
+    return common.weights_of(
         "noise",
         seed,
         files,
@@ -325,43 +324,6 @@ def drawn_taus(
 # -- quality --------------------------------------------------------------------------------------
 
 
-def noise_lines(
-    model: NoiseModel, rows: NDArray[np.int64], accuracy: Array, about: str
-) -> list[QualityLine]:
-    """Failures and orders of trainings, as the model expects them and as they were seen.
-
-    Args:
-        model: of the noise around the shipped model of accuracies.
-        rows: (n,) of the cells.
-        accuracy: (n, 4) single validation accuracies at each budget; the largest of three at 108.
-        about: how these trainings were held out.
-    """
-    probability = _seen_as_failed(
-        model.failure_probability(rows), model.concentration, _chance(accuracy)
-    )
-    failures = _failure_lines(probability, accuracy, about)
-    return [*failures, *order_lines(model, rows, accuracy, about)]
-
-
-def _failure_lines(probability: Array, accuracy: Array, about: str) -> Iterator[QualityLine]:
-    """Failures expected by (n, 4) probabilities, and those of (n, 4) accuracies."""
-    targets = [f"failures at {epochs} epochs" for epochs in BUDGETS]
-    targets[-1] += ", all of three"
-    error = np.sqrt((probability * (1 - probability)).sum(axis=0))
-    seen = failed(accuracy).sum(axis=0)
-    return _counted(targets, about, len(accuracy), probability.sum(axis=0), error, seen)
-
-
-def order_lines(
-    model: NoiseModel, rows: NDArray[np.int64], accuracy: Array, about: str
-) -> Iterator[QualityLine]:
-    """Kendall tau of trainings at each budget and the next one: of drawn and of real ones."""
-    targets = [f"tau of accuracies, {low} to {high} epochs" for low, high in pairwise(BUDGETS)]
-    drawn = drawn_taus(model, rows, AccuracyModel.shipped().predict(features(rows)), draws=8)
-    mean, error = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
-    return _counted(targets, about, len(rows), mean, error, _taus(accuracy))
-
-
 def _counted(targets: list[str], about: str, cells: int, *numbers: Any) -> Iterator[QualityLine]:
     """A line for each target: the expected number, its error, and the one that was seen."""
     for target, *each in zip(targets, *numbers, strict=True):
@@ -370,21 +332,11 @@ def _counted(targets: list[str], about: str, cells: int, *numbers: Any) -> Itera
         yield QualityLine(target, about, "", {"cells": cells, **rounded})
 
 
-def _seen_as_failed(probability: Array, concentration: float, chance: Array) -> Array:
-    """(n, 4) probabilities that a training, or all three at 108 epochs, have a failure's accuracy.
-
-    Args:
-        probability: (n, 4) that a single training fails, with the mean of a beta distribution.
-        concentration: the sum of its parameters.
-        chance: (4,) probability that one that did not fail has the same accuracy.
-    """
-    seen, p, c = probability + chance, probability[:, _LAST], concentration
-    seen[:, _LAST] = p * (p * c + 1) * (p * c + 2) / ((c + 1) * (c + 2))
-    return seen
-
-
 def _failures_in_folds(rows: NDArray[np.int64], accuracy: Array) -> Array:
-    """(n, 4) probabilities that the accuracy of a failure is seen, by fits to the other folds."""
+    """(n, 4) probabilities that the accuracy of a failure is seen, by fits to the other folds.
+
+    They are of one training, and at 108 epochs of all three, whose cell has odds of its own.
+    """
     inputs, dead = failure_inputs(rows), failed(accuracy)
     fold = np.random.default_rng(0).permutation(len(rows)) % 5
 
@@ -392,6 +344,8 @@ def _failures_in_folds(rows: NDArray[np.int64], accuracy: Array) -> Array:
         chance = _chance(accuracy[~out])
         coefficients, (first, c) = fit_failures(inputs[~out], dead[~out], chance)
         p = 1 / (1 + np.exp(-inputs[out] @ coefficients))
-        return _seen_as_failed(p[:, None] * [first, 1, 1, 1], c, chance)
+        seen: Array = p[:, None] * [first, 1, 1, 1] + chance
+        seen[:, _LAST] = p * (p * c + 1) * (p * c + 2) / ((c + 1) * (c + 2))
+        return seen
 
-    return out_of_fold(fold, predicted)
+    return common.out_of_fold(fold, predicted)

@@ -9,9 +9,9 @@ measurements are then made from the catalog's files, which are fetched and check
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -33,8 +33,8 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 from naslib_ecnas.files import is_file
-from naslib_ecnas.progress import listener
 from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.calibrate import measurements_of
 
 
 class Files:
@@ -89,6 +89,12 @@ class Measured:
         columns = {name: values[chosen] for name, values in self.columns.items()}
         return replace(self, rows=self.rows[chosen], columns=columns)
 
+    def means(self, *names: str) -> Measured:
+        """Each cell once, rows ascending, with the means of some columns over its repeats."""
+        rows, cell = np.unique(self.rows, return_inverse=True)
+        means = {name: np.bincount(cell, self[name]) / np.bincount(cell) for name in names}
+        return replace(self, rows=rows, columns=means)
+
 
 def read_measured(path: str | PathLike[str]) -> Measured:
     """Read one file, or make it from what the owners publish if it is to lie in `published()`.
@@ -113,22 +119,41 @@ def read_measured(path: str | PathLike[str]) -> Measured:
         raise FormatError(f"is no Parquet file ({error})", path=path) from error
     columns = {}
     for name in table.column_names:
-        values = table[name].combine_chunks().to_numpy(zero_copy_only=False)
+        values = table[name].to_numpy()
         columns[name] = values.astype(np.float64) if values.dtype.kind in "iuf" else values
     if not {"adjacency", "operations"} <= set(columns):
         raise FormatError(
             "must have the columns adjacency and operations", path=path, value=list(columns)
         )
-    known: dict[tuple[str, str], int] = {}
-    cells = list(zip(columns["adjacency"], columns["operations"], strict=True))
-    for i, cell in enumerate(cells):
-        if cell not in known:
-            try:
-                known[cell] = Cell(":".join(cell)).row
-            except (InvalidCellError, TypeError) as error:  # TypeError: a missing text
-                raise FormatError(f"line {i} holds no cell ({error})", path=path) from error
-    rows = np.array([known[cell] for cell in cells], dtype=np.int64)
-    return Measured(path.name, sha256_of(path), rows, columns)
+    row_of, rows = cache(lambda *texts: Cell(":".join(texts)).row), []
+    for texts in zip(columns["adjacency"], columns["operations"], strict=True):
+        try:
+            rows.append(row_of(*texts))
+        except (InvalidCellError, TypeError) as error:  # TypeError: a missing text
+            raise FormatError(f"line {len(rows)} holds no cell ({error})", path=path) from error
+    return Measured(path.name, sha256_of(path), np.array(rows, dtype=np.int64), columns)
+
+
+def is_table(source: str | PathLike[str]) -> bool:
+    """Whether a source of measurements is a table, not a folder of reference measurements."""
+    return is_file(source) or is_results_tree(source) or named(str(source))[0] is not None
+
+
+def read_table(source: str | PathLike[str]) -> Measured:
+    """The runs of 4 epochs of a table: a name of the catalog, or a file or folder that
+    `ecnas data convert` reads.
+
+    Raises:
+        ConfigError: it has no energies at 4 epochs.
+        ProvenanceError: they are modelled.
+    """
+    path = converted(source)
+    table = Table.open(path)
+    origin, runs = table.provenance["energy_kwh"], measurements_of(table)
+    columns = {"final_energy_kwh": runs.energy_kwh}
+    if runs.training_time_s is not None:
+        columns["final_training_time_s"] = runs.training_time_s
+    return Measured(Path(source).name, origin.sha256 or sha256_of(path), runs.rows, columns)
 
 
 # -- from the files that the owners publish -------------------------------------------------------
@@ -145,27 +170,11 @@ def published() -> Path:
     return downloads_folder()
 
 
-def is_table(source: str | PathLike[str]) -> bool:
-    """Whether a source of measurements is a table, not a folder of reference measurements."""
-    return is_file(source) or is_results_tree(source) or named(str(source))[0] is not None
-
-
-def official(folder: str | PathLike[str], name: str) -> Path:
-    """Table file of an official EC-NAS file, by default in the folder `official`.
-
-    Raises:
-        UnknownTableError: there is no such file.
-        FetchError: the published file is not here and could not be downloaded.
-    """
-    place = name if Path(folder) == published() else Path(folder) / "official" / name
-    return converted(place, progress=listener())
-
-
 def _seven_vertices(*parts: str) -> Measured:
     """The energies of some parts of the paper's split: train, valid, test."""
     torch = optional("torch")
     entry = file_entry("7v_data.pt")
-    data = torch.load(fetch(entry, progress=listener()), weights_only=True)
+    data = torch.load(fetch(entry), weights_only=True)
     matrices, codes, energy_kwh, _ = (array.numpy() for array in data)
     rows = []
     for matrix, code in zip(matrices, codes, strict=True):
@@ -184,13 +193,13 @@ def _seven_vertices(*parts: str) -> Measured:
 #: Operations of `7v_data.pt` by their codes; 0 stands behind the output.
 _CODES = ("", "input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output")
 
-#: From a metric to its (budgets, cells, repeats) values.
-_Values = Callable[[str], NDArray[np.float64]]
+#: (budgets, cells, repeats) values by metric, and the budgets, broadcast to them.
+_Values = dict[str, NDArray[np.float64]]
 
 
 def _from_table(
     name: str,
-    columns_of: Callable[[_Values], Mapping[str, NDArray[Any]]],
+    columns_of: Callable[[_Values], _Values],
     cells: int | None = None,
     beside: int = 0,
 ) -> Measured:
@@ -198,16 +207,12 @@ def _from_table(
 
     With `cells`, so many are drawn, the same ones each time, beside all of rows under `beside`.
     """
-    table = Table.open(converted(name, progress=listener()))
+    table = Table.open(converted(name))
     first = int(np.searchsorted(table.rows, beside))
     drawn = first + np.random.default_rng(0).permutation(len(table) - first)[:cells]
-    at = np.concatenate([np.arange(first), np.sort(drawn)])
-
-    def values(metric: str) -> NDArray[np.float64]:
-        if metric == "budget_epochs":
-            return np.array(table.budgets, dtype=np.float64)[:, None, None]
-        return np.stack([table.some(metric, i, at) for i in range(len(table.budgets))])
-
+    at, budgets = np.concatenate([np.arange(first), np.sort(drawn)]), range(len(table.budgets))
+    values = {m: np.stack([table.some(m, i, at) for i in budgets]) for m in table.metrics}
+    values["budget_epochs"] = np.array(table.budgets, dtype=np.float64)[:, None, None]
     made = columns_of(values)
     rows = np.asarray(table.rows, dtype=np.int64)[at][:, None]
     rows, *arrays = (a.ravel() for a in np.broadcast_arrays(rows, *made.values()))
@@ -216,33 +221,33 @@ def _from_table(
     return Measured(str(origin.source), str(origin.sha256), rows, columns)
 
 
-def _runs(values: _Values) -> dict[str, NDArray[Any]]:
+def _runs(values: _Values) -> _Values:
     """Every run of EC-NAS."""
     metrics = ("energy_kwh", "training_time_s", "validation_accuracy", "test_accuracy")
-    return {"budget_epochs": values("budget_epochs")} | {f"final_{m}": values(m) for m in metrics}
+    return {"budget_epochs": values["budget_epochs"]} | {f"final_{m}": values[m] for m in metrics}
 
 
-def _validation(values: _Values) -> dict[str, NDArray[Any]]:
-    accuracy, last = values("validation_accuracy"), values("training_time_s")[-1]
+def _validation(values: _Values) -> _Values:
+    accuracy, last = values["validation_accuracy"], values["training_time_s"][-1]
     singles = {f"val_acc_{b}_one_repeat": accuracy[i, :, :1] for i, b in enumerate((4, 12, 36))}
     largest = accuracy[-1].max(axis=1, keepdims=True)
     return singles | {"val_acc_108_max_of_repeats": largest, "training_time_108_s": last[:, :1]}
 
 
-def _test(values: _Values) -> dict[str, NDArray[Any]]:
-    return {"test_accuracy_108_mean": values("test_accuracy")[-1].mean(axis=1, keepdims=True)}
+def _test(values: _Values) -> _Values:
+    return {"test_accuracy_108_mean": values["test_accuracy"][-1].mean(axis=1, keepdims=True)}
 
 
-def _records(values: _Values) -> dict[str, NDArray[Any]]:
+def _records(values: _Values) -> _Values:
     """Every training of 108 epochs."""
     names = ("validation_accuracy", "test_accuracy", "training_time_s")
-    return {f"final_{name.removesuffix('_s')}": values(name)[-1] for name in names}
+    return {f"final_{name.removesuffix('_s')}": values[name][-1] for name in names}
 
 
-def _times(values: _Values) -> dict[str, NDArray[Any]]:
+def _times(values: _Values) -> _Values:
     """Means of three trainings at each budget."""
-    mean = values("training_time_s").mean(axis=2, keepdims=True)
-    return {"budget_epochs": values("budget_epochs"), "training_time_s": mean}
+    mean = values["training_time_s"].mean(axis=2, keepdims=True)
+    return {"budget_epochs": values["budget_epochs"], "training_time_s": mean}
 
 
 _PUBLISHED: dict[str, Callable[[], Measured]] = {

@@ -12,7 +12,6 @@ intervals of this part are from folds of these cells.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -20,25 +19,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, vertices_of
+from naslib_ecnas.surrogate.fit import common
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import (
-    HELD_OUT,
-    Plan,
-    distil,
-    held_out,
-    labelled,
-    out_of_fold,
-    quality,
-    steps_of,
-    weights_of,
-)
-from naslib_ecnas.surrogate.models import BUDGETS, LayerTime, Perceptron, TimeModel, Weights
+from naslib_ecnas.surrogate.models import BUDGETS, LayerTime, TimeModel, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
 
 #: Residuals are clipped to so many robust deviations: larger ones are delayed runs.
@@ -46,7 +33,7 @@ _CUT = 8.0
 
 Array = NDArray[np.float64]
 
-_APART = f"{HELD_OUT:.0%} of the cells of {Files.VALIDATION}"
+_APART = f"{common.HELD_OUT:.0%} of the cells of {Files.VALIDATION}"
 
 
 def fit_time(
@@ -58,7 +45,6 @@ def fit_time(
     cells: int = 300_000,
     student_epochs: int = 50,
     folds: int = 5,
-    progress: Progress | None = None,
 ) -> Weights:
     """Fit the time at all budgets.
 
@@ -69,58 +55,79 @@ def fit_time(
     """
     data, times = (read_measured(Path(folder) / name) for name in (Files.VALIDATION, Files.TIMES))
     rows, seconds = data.rows, data["training_time_108_s"]
-    step = steps_of(progress, "fitting the training time", 2 * members + 2 + folds + 1, "fits")
+    step = common.steps_of("fitting the training time", 2 * members + 2 + folds + 1, "fits")
 
     def fitted(part: NDArray[np.bool_]) -> TimeModel:
         x = features(rows[part])
-        base, target, deviation = _sum_and_rest(x, seconds[part])
-        wanted = labelled(rows[part], cells, seed)
+        base = _fit_layers(x, seconds[part])
+        rest = np.log(seconds[part] / base(x))
+        deviation = 1.4826 * float(np.median(np.abs(rest)))
+        target = np.clip(rest / deviation, -_CUT, _CUT)[:, None]
+        wanted = common.labelled(rows[part], cells, seed)
         z = features(wanted)
         labels = np.zeros(len(wanted))
         for member in range(members):
             step()
-            plan = Plan(epochs, batch=256, rate=2e-3, decay=0.01, rising=0.2)
+            plan = common.Plan(epochs, batch=256, rate=2e-3, decay=0.01, rising=0.2)
             network = fit_graph_network(rows[part], x, target, plan, seed=seed + 1000 * member)
             labels += network.predict(wanted, z)[:, 0] * deviation / members
         step()
-        student = distil(z, labels, (256, 96), Plan(student_epochs), seed=seed)
-        return _without_small(base, student, float(np.abs(labels).max()))
+        student = common.distil(z, labels, (256, 96), common.Plan(student_epochs), seed=seed)
+        limit = float(np.abs(labels).max())
+        # `small`, `start_s` and `error` are fitted later: until then others stand in their place.
+        return TimeModel(base, student, limit, student, base, np.ones((3, len(BUDGETS))))
 
-    apart = held_out(rows, seed)
+    apart = common.held_out(rows, seed)
     mean = fitted(~apart).last(features(rows[apart]))
     off = np.abs(np.log(seconds[apart] / mean))
     # Intervals are tested on cells that did not set their width: each half with the other's.
     half = np.random.default_rng(seed + 1).random(len(off)) < 0.5
     each = np.where(half, conformal_sd(off[~half]), conformal_sd(off[half]))
-    line = quality(
+    line = common.quality(
         "training time at 108 epochs",
         *(rows[apart], "training_time_s", seconds[apart], mean, mean * each),
         unit="s",
         about=f"{_APART}, held out from a first run of the fit",
         anchor="boosting on simple graph features, on a fifth of the same records: tau .982",
     )
-    first, settings = fitted(np.ones(len(rows), dtype=bool)), (folds, min(student_epochs, 20), seed)
-    final, lines = _with_small_cells(first, conformal_sd(off), data, times, step, *settings)
+    first = fitted(np.ones(len(rows), dtype=bool))
+    few, few_s = by_budget(times)
+
+    def complete(part: NDArray[np.bool_]) -> TimeModel:
+        step()
+        runs = few[part], few_s[part]
+        return _with_small_cells(first, *runs, data, min(student_epochs, 20), seed)
+
+    fold = np.random.default_rng(seed).permutation(len(few)) % folds
+    mean = common.out_of_fold(fold, lambda out: complete(~out).predict(features(few[out]))[0])
+    large, off = conformal_sd(off), np.abs(np.log(few_s / mean))
+    there = ~np.isnan(off)
+    size, every = np.clip(vertices_of(few) - 4, 0, 2), range(len(BUDGETS))
+    by_size = [[conformal_sd(off[there[:, b] & (size == k), b]) for b in every] for k in range(3)]
+    errors = np.array(by_size)
+    errors[-1, -1] = large
+    lines = [
+        common.quality(
+            f"training time at {budget} epochs, small cells",
+            *(few[some], "training_time_s"),
+            *(values[some, b] for values in (few_s, mean, mean * errors[size])),
+            unit="s",
+            about=f"cells of {Files.TIMES}, left out in turn, in {folds} folds",
+        )
+        for b, (budget, some) in enumerate(zip(BUDGETS, there.T, strict=True))
+    ]
+    final = replace(complete(np.ones(len(few), dtype=bool)), error=errors)
     step()
-    fitted_rows = np.union1d(rows, times.rows).astype(np.int32)
-    return weights_of(
+    fitted_rows = np.union1d(rows, few).astype(np.int32)
+    return common.weights_of(
         "training time",
         seed,
         (data, times),
-        f"{HELD_OUT:.0%} of the cells held out for quality and intervals, fitted again on all; "
-        f"small cells and short budgets in {folds} folds",
+        f"{common.HELD_OUT:.0%} of the cells held out for quality and intervals, fitted again on "
+        f"all; small cells and short budgets in {folds} folds",
         [line, *lines],
         {**final.to_arrays(), "fitted_rows": fitted_rows},
     )
-
-
-def _without_small(base: LayerTime, student: Perceptron, limit: float) -> TimeModel:
-    """A model with neither a correction of small cells nor a start-up."""
-    inputs = len(student.shift)
-    zeros = np.zeros((inputs, 1), np.float32), np.zeros(1, np.float32)
-    nothing = replace(student, layers=(zeros,))
-    none = LayerTime(np.zeros(0), 0.0, 0.0)
-    return TimeModel(base, student, limit, nothing, none, np.ones((3, len(BUDGETS))))
 
 
 # -- small cells and short budgets ----------------------------------------------------------------
@@ -138,74 +145,44 @@ _SUBSET, _STEPS = 700, 120
 #: How often cells of up to five vertices count in the distilling, among so many larger ones.
 _SMALL_COUNT, _LARGER = 10, 40_000
 
+#: Rows of cells of more than five vertices.
+_LARGE = range(len(Space(5)), len(Space(7)))
+
 
 def _with_small_cells(
     first: TimeModel,
-    error: float,
+    rows: NDArray[np.int64],
+    seconds: Array,
     sample: Measured,
-    times: Measured,
-    step: Callable[[], None],
-    folds: int,
     epochs: int,
     seed: int,
-) -> tuple[TimeModel, list[QualityLine]]:
-    """The model with the correction of small cells, the start-up and their errors; its quality.
+) -> TimeModel:
+    """The model `first` with the correction of small cells and the start-up.
 
     Args:
-        first: without them.
-        error: its standard deviation at 108 epochs for large cells.
-        sample, times: of a sample of the space at 108 epochs, and of small cells at all budgets.
-        step: to call when a fit begins.
-        folds: of the cross-validation that gives quality and errors.
+        rows, seconds: (n,) and (n, 4) of small cells, as by `by_budget`.
+        sample: times of a sample of the space at 108 epochs.
         epochs: of the distilling.
     """
-    rows, seconds = by_budget(times)
-    beside, beside_s = _beside(sample, seed)
-    labelled_rows = np.sort(np.random.default_rng(seed).choice(_LARGE, _LARGER, replace=False))
-    labelled_rows = np.concatenate([np.arange(_LARGE.start), labelled_rows])
-    z = features(labelled_rows)
-    count = np.where(labelled_rows < _LARGE.start, _SMALL_COUNT, 1)
-
-    def fitted(part: NDArray[np.bool_]) -> TimeModel:
-        step()
-        known = np.flatnonzero(part & ~np.isnan(seconds[:, -1]) & ~np.isin(rows, beside))
-        known = np.random.default_rng(seed).permutation(known)[:_MOST]
-        x = features(np.concatenate([rows[known], beside]))
-        true = np.log(np.concatenate([seconds[known, -1], beside_s]))
-        off = true - np.log(first.last(x))
-        process = fit_gaussian_process(
-            x.astype(np.float64), off, true, subset=_SUBSET, steps=_STEPS, seed=seed
-        )
-        labels = np.repeat(process.predict(z), count)
-        plan = Plan(epochs, batch=256)
-        small = distil(np.repeat(z, count, axis=0), labels, (64, 32), plan, seed=seed)
-        start = fit_start(features(rows[part]), seconds[part])
-        return replace(first, small=small, start_s=start)
-
-    fold = np.random.default_rng(seed).permutation(len(rows)) % folds
-    mean = out_of_fold(fold, lambda out: fitted(~out).predict(features(rows[out]))[0])
-    off = np.abs(np.log(seconds / mean))
-    there = ~np.isnan(off)
-    size, every = np.clip(vertices_of(rows) - 4, 0, 2), range(len(BUDGETS))
-    by_size = [[conformal_sd(off[there[:, b] & (size == k), b]) for b in every] for k in range(3)]
-    errors = np.array(by_size)
-    errors[-1, -1] = error
-    lines = [
-        quality(
-            f"training time at {budget} epochs, small cells",
-            rows[some],
-            "training_time_s",
-            *(values[some, b] for values in (seconds, mean, mean * errors[size])),
-            unit="s",
-            about=f"cells of {Files.TIMES}, left out in turn, in {folds} folds",
-        )
-        for b, (budget, some) in enumerate(zip(BUDGETS, there.T, strict=True))
-    ]
-    return replace(fitted(np.ones(len(rows), dtype=bool)), error=errors), lines
-
-
-#: Rows of cells of more than five vertices.
-_LARGE = range(len(Space(5)), len(Space(7)))
+    order = np.random.default_rng(seed).permutation(len(sample.rows))
+    vertices = vertices_of(sample.rows[order])
+    some = [order[vertices == 6][:_SIX], order[vertices == 7][:_SEVEN], order[vertices <= 5][:_SIX]]
+    beside = sample.where(np.concatenate(some))
+    known = np.flatnonzero(~np.isnan(seconds[:, -1]) & ~np.isin(rows, beside.rows))
+    known = np.random.default_rng(seed).permutation(known)[:_MOST]
+    x = features(np.concatenate([rows[known], beside.rows]))
+    true = np.log(np.concatenate([seconds[known, -1], beside["training_time_108_s"]]))
+    off = true - np.log(first.last(x))
+    process = fit_gaussian_process(
+        x.astype(np.float64), off, true, subset=_SUBSET, steps=_STEPS, seed=seed
+    )
+    larger = np.sort(np.random.default_rng(seed).choice(_LARGE, _LARGER, replace=False))
+    z = features(np.concatenate([np.arange(_LARGE.start), larger]))
+    count = np.repeat([_SMALL_COUNT, 1], [_LARGE.start, _LARGER])
+    labels = np.repeat(process(z), count)
+    plan = common.Plan(epochs, batch=256)
+    small = common.distil(np.repeat(z, count, axis=0), labels, (64, 32), plan, seed=seed)
+    return replace(first, small=small, start_s=fit_start(features(rows), seconds))
 
 
 def by_budget(times: Measured) -> tuple[NDArray[np.int64], Array]:
@@ -215,15 +192,6 @@ def by_budget(times: Measured) -> tuple[NDArray[np.int64], Array]:
     budget = np.searchsorted(BUDGETS, times["budget_epochs"])
     seconds[cell, budget] = times["training_time_s"]
     return rows, seconds
-
-
-def _beside(sample: Measured, seed: int) -> tuple[NDArray[np.int64], Array]:
-    """Rows and seconds of the cells of a sample of the space that the process is fitted to."""
-    order = np.random.default_rng(seed).permutation(len(sample.rows))
-    vertices = vertices_of(sample.rows[order])
-    some = [order[vertices == 6][:_SIX], order[vertices == 7][:_SEVEN], order[vertices <= 5][:_SIX]]
-    chosen = np.concatenate(some)
-    return sample.rows[chosen], sample["training_time_108_s"][chosen]
 
 
 def fit_start(x: NDArray[np.float32], seconds: Array) -> LayerTime:
@@ -252,26 +220,16 @@ def fit_start(x: NDArray[np.float32], seconds: Array) -> LayerTime:
 # -- sums over layers -----------------------------------------------------------------------------
 
 
-def _sum_and_rest(x: NDArray[np.float32], seconds: Array) -> tuple[LayerTime, Array, float]:
-    """The sum over layers without a correction, (n, 1) scaled residuals, and their deviation."""
-    slopes, intercept = _robust_relative_ridge(x[:, :COSTS].astype(np.float64), seconds)
-    floor = 0.5 * float(seconds.min())
-    base = LayerTime(slopes, intercept, floor)
-    rest = np.log(seconds / base(x))
-    deviation = 1.4826 * float(np.median(np.abs(rest)))
-    return base, np.clip(rest / deviation, -_CUT, _CUT)[:, None], deviation
-
-
-def _robust_relative_ridge(x: Array, seconds: Array) -> tuple[Array, float]:
-    """Slopes and intercept that minimise relative errors, with Huber's weights."""
-    mean, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
-    z = np.column_stack([np.ones(len(x)), (x - mean) / spread])
+def _fit_layers(x: NDArray[np.float32], seconds: Array) -> LayerTime:
+    """The sum over layers of least relative errors, with Huber's weights."""
+    sums = x[:, :COSTS].astype(np.float64)
+    mean, spread = sums.mean(axis=0), np.maximum(sums.std(axis=0), 1e-9)
     weight = 1 / seconds**2
-    ridge = np.full(z.shape[1], 1e-4 * weight.sum())
-    ridge[0] = 0
+    ridge = np.array([0, *[1e-4 * weight.sum()] * COSTS])
+    z = np.column_stack([np.ones(len(x)), (sums - mean) / spread])
     solved = _huber(z, seconds, weight, ridge)
     slopes = solved[1:] / spread
-    return slopes, float(solved[0] - slopes @ mean)
+    return LayerTime(slopes, float(solved[0] - slopes @ mean), 0.5 * float(seconds.min()))
 
 
 def _huber(design: Array, y: Array, weight: Array, ridge: Array) -> Array:

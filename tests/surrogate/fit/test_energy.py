@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from naslib_ecnas.quality import Z90
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import LAYER_SUMS, features
 from naslib_ecnas.surrogate.fit import energy as module
+from naslib_ecnas.surrogate.fit.common import Plan, distil
 from naslib_ecnas.surrogate.fit.energy import (
     EnergyData,
     fit_energy,
@@ -23,8 +25,6 @@ from naslib_ecnas.surrogate.fit.energy import (
     relative_error,
 )
 from naslib_ecnas.surrogate.fit.reference import Measured
-from naslib_ecnas.surrogate.fit.student import Plan, distil
-from naslib_ecnas.surrogate.models import Weights
 
 # -- widths of the intervals ---------------------------------------------------------------------
 
@@ -77,8 +77,6 @@ def test_a_sum_over_layers_is_found() -> None:
     assert np.mean(np.abs(few(x) / exact - 1)) < 0.15
     with pytest.raises(ConfigError, match="10 or more cells must have a measured time"):
         fit_epoch_time(x[:9], noisy[:9])
-    floor = module.LayerTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
-    assert floor(np.zeros((2, LAYER_SUMS))) == pytest.approx([2.5, 2.5])
 
 
 def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None:
@@ -86,6 +84,14 @@ def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None
     x, seconds = data.x_once, data.once["final_training_time_s"]
     wrong = fit_epoch_time(x[::2], seconds[::2])(x[1::2]) / seconds[1::2] - 1
     assert np.mean(np.abs(wrong)) < 0.01
+
+
+@pytest.mark.usefixtures("torch", "lightgbm")
+def test_more_cells_have_smaller_errors(reference: Path) -> None:
+    script = runpy.run_path(str(Path(__file__).parents[3] / "benchmarks" / "learning_curve.py"))
+    found = script["errors"](reference, (50, 250), 2)
+    assert len(np.unique(found)) == 4
+    assert found[:, 1].mean() < 0.75 * found[:, 0].mean()
 
 
 # -- the ensemble, the student, and the whole fit ------------------------------------------------
@@ -97,28 +103,27 @@ def synthetic_energies(n: int = 120) -> EnergyData:
     """Cells whose mean power is 250 W, a little more for convolutions, with 2 % of noise."""
     rng = np.random.default_rng(1)
     rows = np.unique(Space(7).sample(rng, n)).astype(np.int64)
-    x_once, seconds, noisy = synthetic_times(rows)
-    x = features(rows)
-    power = 250 * (1 + 0.02 * x[:, 0]) * np.exp(0.02 * rng.normal(size=len(rows)))
+    _, seconds, noisy = synthetic_times(rows)
+    power = 250 * (1 + 0.02 * features(rows)[:, 0]) * np.exp(0.02 * rng.normal(size=len(rows)))
     split = np.where(np.arange(len(rows)) % 4 == 0, "valid", "train").astype(object)
     columns = {"energy_kwh": power * seconds / 3.6e6, "paper_split": split}
     once = Measured("times", "", rows, {"final_training_time_s": noisy})
-    return EnergyData(Measured("energies", "", rows, columns), x, once, x_once, "made up")
+    return EnergyData(Measured("energies", "", rows, columns), once)
 
 
 @pytest.mark.usefixtures("torch", "lightgbm")
 def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -> None:
     data = synthetic_energies()
     chosen, unseen = np.arange(len(data.x)) % 2 == 0, features(np.arange(1000, 1200))
-    teacher = fit_teacher(data, chosen, **QUICK)
-    power, spread = teacher.predict(unseen)
+    time, teacher = fit_teacher(data, chosen, **QUICK)
+    power, spread = teacher(unseen)
     data.measured.columns["energy_kwh"][~chosen] *= 7
     data.once.columns["final_training_time_s"][~chosen] *= 7
-    again = fit_teacher(data, chosen, **QUICK).predict(unseen)
+    again = fit_teacher(data, chosen, **QUICK)[1](unseen)
     assert np.array_equal(power, again[0])
     assert np.array_equal(spread, again[1])
-    wanted = np.exp(teacher.time.power_inputs(unseen)[:, -2] + power) / 3.6e6
-    mean, std = fit_student(teacher, cells=500, epochs=15, seed=1).predict(unseen)
+    wanted = np.exp(time.power_inputs(unseen)[:, -2] + power) / 3.6e6
+    mean, std = fit_student(time, teacher, cells=500, epochs=15, seed=1).predict(unseen)
     assert np.mean(np.abs(mean / wanted - 1)) < 0.02
     assert np.all(std > 0)
 
@@ -147,16 +152,14 @@ def test_a_whole_fit_is_complete_and_repeatable(
         module, "fit_teacher", lambda data, chosen, seed: fit_teacher(data, chosen, **QUICK)
     )
     plan = {"folds": 2, "cells": 100, "epochs": 1, "fold_cells": 100, "fold_epochs": 1}
-    found, same = (fit_energy(tmp_path, progress=reports, **plan) for _ in range(2))
+    found, same = (fit_energy(tmp_path, **plan) for _ in range(2))
     # Two folds, the paper's split, and all cells.
     assert reports == 2 * [(done, 4) for done in range(5)]
     assert found.header == same.header
     for name, array in found.arrays.items():
         assert np.array_equal(array, same.arrays[name]), name
-    found.save(tmp_path / "weights.safetensors")
-    header = Weights.load(tmp_path / "weights.safetensors").header
-    assert {"target", "seed", "data", "split", "quality"} <= set(header)
-    assert set(header["data"]) == {"energies", "times"}
-    line = header["quality"][0]
+    assert {"target", "seed", "data", "split", "quality"} <= set(found.header)
+    assert set(found.header["data"]) == {"energies", "times"}
+    line = found.header["quality"][0]
     parts = line["by_vertices"].values()
     assert line["scores"]["cells"] == sum(part["cells"] for part in parts)
