@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def _every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
 class _Web(
     urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.HTTPRedirectHandler
 ):
-    """urllib's handlers, which keep the sockets of all connections.
+    """urllib's handlers, which keep the sockets of all connections, and the answers.
 
     Redirects are followed to http and https only, and never from https back to http.
     """
@@ -90,14 +90,19 @@ class _Web(
     def __init__(self) -> None:
         super().__init__()
         self.sockets: list[socket.socket] = []
+        self.answers: list[http.client.HTTPResponse] = []
 
     def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
-        sockets = self.sockets
+        sockets, answers = self.sockets, self.answers
 
         class Noted(http_class):  # type: ignore[misc]
             def connect(self) -> None:
                 super().connect()
                 sockets.append(self.sock)
+
+            def response_class(self, *args: Any, **options: Any) -> http.client.HTTPResponse:
+                answers.append(http.client.HTTPResponse(*args, **options))
+                return answers[-1]
 
         return super().do_open(Noted, req, **options)
 
@@ -110,6 +115,13 @@ class _Web(
             message = f"the server must redirect to {expected}"
             raise FetchError(message, value=newurl, remedy=_BY_HAND)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+    def close(self) -> None:
+        """Close what is still open, such as a refused redirect, or an answer without its header."""
+        for answer in self.answers:
+            answer.close()
+        self.sockets.clear()
+        self.answers.clear()
 
 
 @dataclass
@@ -148,9 +160,8 @@ class Transfer:
         for attempt in range(1, _ALL_TRIES + 1):
             before = self._have()
             try:
-                self._web.sockets.clear()
                 self._slow, self._seen = False, self._received
-                with _every(_TIMEOUT_S, self._watch):
+                with _every(_TIMEOUT_S, self._watch), closing(self._web):
                     return self._try()
             except _TryAgain as error:
                 fault = error
@@ -214,7 +225,6 @@ class Transfer:
         except StorageError:
             raise
         except urllib.error.HTTPError as error:
-            error.close()
             answer = f"the server answered {error.code} {error.reason}"
             if error.code == 416 and done:  # shorter than the bytes that are here: another file
                 self.forget()
