@@ -449,16 +449,15 @@ def accept(target: Settings, names: Sequence[str] = ()) -> Iterator[Outcome]:
         pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
         began, state = time.monotonic(), "bad"
         # A session of its own, so that what it has started is ended with it.
-        process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)
-        try:
-            said, errors = process.communicate(timeout=limit_s)
-            why = f"it ended with code {process.returncode}: {errors.strip().splitlines()[-1:]}"
-        except subprocess.TimeoutExpired:
-            state, why = "cut off", f"not finished after {limit_s:g} s"
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with subprocess.Popen(words, text=True, start_new_session=True, **pipes) as process:
+            try:
+                said, errors = process.communicate(timeout=limit_s)
+                why = f"it ended with code {process.returncode}: {errors.strip().splitlines()[-1:]}"
+            except subprocess.TimeoutExpired:
+                state, why = "cut off", f"not finished after {limit_s:g} s"
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
         if state == "bad" and process.returncode == 0:
             yield from_plain(Outcome, from_json(said.splitlines()[-1]))
         else:

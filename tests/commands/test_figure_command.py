@@ -29,7 +29,9 @@ def drawn(ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         found = ecnas_.json("figure", *words, "--out", tmp_path)
         picture, *sheets = (Path(name) for name in found["files"])
         assert picture.read_bytes().startswith(MAGIC["svg"])
-        return found["caption"], [list(csv.DictReader(path.open(newline=""))) for path in sheets]
+        return found["caption"], [
+            list(csv.DictReader(path.read_text().splitlines())) for path in sheets
+        ]
 
     return draw
 
@@ -73,9 +75,9 @@ def test_figure_3_in_all_formats(table: str, tmp_path: Path, ecnas_: Any) -> Non
         assert len(content) > 5000
     assert files.pop("txt").read_text().startswith("Mean effect of replacing")
     effects = swap_effects(ecnas.load(table), epochs=12, occurrences="one")
-    assert [float(r["mean_change"]) for r in csv.DictReader(files["csv"].open(newline=""))] == [
-        record["mean_change"] for record in effects.sheet().records()
-    ]
+    assert [
+        float(r["mean_change"]) for r in csv.DictReader(files["csv"].read_text().splitlines())
+    ] == [record["mean_change"] for record in effects.sheet().records()]
     caption = ecnas_.json("figure", 3, "--table", table, "--paper", "--out", tmp_path)["caption"]
     assert "half of the reverse" in caption
     assert "all, one, paper" in ecnas_.refused(*line, "two")
