@@ -27,6 +27,8 @@ _SAMPLE, _CHOICES = 600, 2000
 _SMALLEST = 3
 # A space of at most so many cells is a pool as a whole.
 _WHOLE = 3000
+# Each so many-th turn chooses among the neighbours of the front alone.
+_LOCAL = 3
 # Perturbed cells of the front and cells from anywhere in a pool.
 _PERTURBED, _ANYWHERE = 500, 250
 # Shifts of log(cost - best + shift), relative to the median of cost - best.
@@ -141,8 +143,9 @@ class Ehvi(Optimiser):
     which fits well but expects little beyond the best; and as they are but cut at their median,
     which expects much and spends none of the model on how bad the worst ones are.
 
-    The pool is the whole space if it is small. Otherwise it is all neighbours of the front, other
-    perturbed cells of the front, and random cells of all sizes.
+    In each third turn the pool is the neighbours of the front, which have more in common with it
+    than the processes know. In the others it is the whole space if that is small, or else these
+    neighbours, other perturbed cells of the front, and random cells of all sizes.
 
     Args:
         initial: cells of the ladder.
@@ -155,6 +158,8 @@ class Ehvi(Optimiser):
 
     name = "ehvi"
     asynchronous = True
+    least = 5
+    """Cells evaluated in a turn at least, by default."""
 
     def __init__(
         self,
@@ -167,7 +172,7 @@ class Ehvi(Optimiser):
     ) -> None:
         super().__init__(problem)
         check_counts("EHVI", initial=initial, batch=1 if batch is None else batch)
-        check_counts("EHVI", least=batch or 5, pool=pool)
+        check_counts("EHVI", least=batch or self.least, pool=pool)
         check_numbers("EHVI", least=0, thrift=thrift)
         self.initial = initial
         self.thrift = thrift
@@ -191,7 +196,7 @@ class Ehvi(Optimiser):
     @property
     def batch(self) -> int:
         """Cells of the next turn."""
-        return self._batch or max(5, len(self.evaluated) // 50)
+        return self._batch or max(self.least, len(self.evaluated) // 50)
 
     def ask(self) -> Rows | Batch:
         """The first cells, or the next batch; nothing when every cell was evaluated."""
@@ -233,22 +238,31 @@ class Ehvi(Optimiser):
     def _pool(self) -> Rows:
         """Candidates that were not evaluated, ascending."""
         left: Rows = self.rows[self._new[self.rows]]
-        if len(left) <= max(self.pool, self.batch) or len(self.rows) <= _WHOLE:
-            return left
-        far = [self._of_all_sizes(_ANYWHERE // 2), self.sample(_ANYWHERE // 2)]
         front = self.evaluated.rows[nondominated(self.evaluated.costs)]
-        for row in front.tolist():
-            if row not in self._near:
-                self._near[row] = self.space.neighbours(row)
-        near = [self._near[row] for row in front.tolist()]
-        if len(front):
-            parents = front[self.rng.integers(0, len(front), _PERTURBED)]
-            near.append(perturb(self.space, parents, self.rng, allowed=self._new))
-        pool = np.unique(np.concatenate([*near, *far]))
-        pool = pool[(pool >= 0) & self._new[pool]]
+        near = self._neighbours(front)
+        if self._turn % _LOCAL == 0 and len(near) > self.batch:
+            pool = near
+        elif len(left) <= max(self.pool, self.batch) or len(self.rows) <= _WHOLE:
+            return left
+        else:
+            drawn = [self._of_all_sizes(_ANYWHERE // 2), self.sample(_ANYWHERE // 2)]
+            if len(front):
+                parents = front[self.rng.integers(0, len(front), _PERTURBED)]
+                drawn.append(perturb(self.space, parents, self.rng, allowed=self._new))
+            pool = np.unique(np.concatenate([near, *drawn]))
+            pool = pool[(pool >= 0) & self._new[pool]]
         if len(pool) > self.pool:
             pool = np.sort(self.rng.choice(pool, self.pool, replace=False))
         return pool if len(pool) else left[: self.pool]
+
+    def _neighbours(self, front: Rows) -> Rows:
+        """Neighbours of the cells of the front that were not evaluated, ascending."""
+        for row in front.tolist():
+            if row not in self._near:
+                self._near[row] = self.space.neighbours(row)
+        near = [front[:0], *(self._near[row] for row in front.tolist())]
+        found = np.unique(np.concatenate(near))
+        return found[(found >= 0) & self._new[found]]
 
     # -- the choice ----
 

@@ -72,6 +72,23 @@ def test_with_thrift_gains_are_divided_by_a_power_of_the_predicted_cost(driven: 
     assert driven(one, 3, COSTS - 9) == driven(other, 3, COSTS - 9)
 
 
+@pytest.mark.parametrize("vertices", [5, 7])
+def test_each_third_turn_is_among_the_neighbours_of_the_front(vertices: int) -> None:
+    space = Space(vertices)
+    search, near = search_of(space), []
+    size = network.multiply_adds(np.arange(len(space))) / 1e9
+    luck = np.random.default_rng(9).random(len(space))
+    search.tell(rows := search.ask(), np.column_stack([size, luck - 2])[rows])
+    for _ in range(9):
+        evaluated = search.evaluated
+        front = evaluated.rows[nondominated(evaluated.costs)]
+        around = np.concatenate([space.neighbours(row) for row in front])
+        search.tell(rows := search.ask(), np.column_stack([size, luck - 2])[rows])
+        near.append(bool(np.isin(rows, around).all()))
+    assert near[2::3] == [True] * 3
+    assert not all(near[::3] + near[1::3])
+
+
 def test_a_batch_is_spread_and_finds_the_front(driven: Driven) -> None:
     search = search_of()
     seen = driven(search, 25, COSTS)

@@ -38,7 +38,7 @@ def test_a_turn_screens_two_cells_for_each_that_it_trains_in_full() -> None:
     assert [batch.epochs for batch in batches] == [12, 108] * 4
     assert sorted(batches[1].rows) == sorted(batches[0].rows)
     assert set(range(7)) < set(batches[0].rows.tolist())
-    assert [len(batch.rows) for batch in batches[2:]] == [10, 5] * 3
+    assert [len(batch.rows) for batch in batches[2:]] == [6, 3] * 3
     screened, trained = (np.concatenate([b.rows for b in batches[i::2]]) for i in (0, 1))
     assert len(set(screened)) == len(screened)
     assert len(set(trained) & set(screened)) == len(trained)
@@ -46,7 +46,7 @@ def test_a_turn_screens_two_cells_for_each_that_it_trains_in_full() -> None:
 
 def test_the_best_screened_cells_are_trained_in_full() -> None:
     search = made(screened=4)
-    screened = turns(search, 5)[-2]
+    screened = turns(search, 8)[-2]
     left = np.setdiff1d(search._low.evaluated.rows, search.evaluated.rows)
     chosen = search.evaluated.rows[17:]  # after the first ones
     assert LUCK[chosen].mean() < 0.5 * LUCK[left].mean()
@@ -66,7 +66,8 @@ def test_a_short_training_takes_at_most_a_ninth_if_there_is_such_a_budget() -> N
 
 
 def test_with_one_budget_it_is_ehvi(toy: Benchmark) -> None:
-    same = run(toy, Ehvi, evaluations=60, seed=1, epochs=4, options={"initial": 5, "thrift": 0.4})
+    options = {"initial": 5, "thrift": 0.4, "batch": 3}
+    same = run(toy, Ehvi, evaluations=60, seed=1, epochs=4, options=options)
     assert run(toy, MfEhvi, evaluations=60, seed=1, epochs=4).rows.tolist() == same.rows.tolist()
 
 
