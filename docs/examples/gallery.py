@@ -4,6 +4,7 @@ Run it with: python docs/examples/gallery.py [FOLDER]. It writes gallery.md, fro
 into the folder, by default docs, and takes about a minute.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -61,4 +62,6 @@ def main(docs: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(*(sys.argv[1:] or [Path(__file__).resolve().parents[1]])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
+    main(parser.parse_args().folder)
