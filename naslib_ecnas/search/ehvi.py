@@ -262,7 +262,8 @@ class Ehvi(Optimiser):
                 self._near[row] = self.space.neighbours(row)
         near = [front[:0], *(self._near[row] for row in front.tolist())]
         found = np.unique(np.concatenate(near))
-        return found[(found >= 0) & self._new[found]]
+        new: Rows = found[self._new[found]]
+        return new
 
     # -- the choice ----
 
