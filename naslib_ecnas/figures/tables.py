@@ -125,7 +125,8 @@ def shown(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "unknown"
     if isinstance(value, float):
-        return f"{value:,.3f}" if abs(value) >= 1 else f"{value:.4g}"
+        digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) >= 1 else 0
+        return f"{value:,.{digits}f}" if abs(value) >= 1 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
@@ -133,20 +134,25 @@ def formatted(sheet: Sheet, about: str, kind: str) -> str:
     """A sheet as a table in Markdown or LaTeX (with booktabs), with `about` below or above it.
 
     Headings are names and units in words; a column and its standard deviation (`..._sd`) become
-    one: mean and deviation.
+    one: mean and deviation. In LaTeX, what is the same in all of several rows is no column: it is
+    told behind `about`, a comment that can become the caption.
     """
     columns = dict(zip(sheet.headings, zip(*sheet.rows, strict=True), strict=True))
     body: dict[str, list[str]] = {}
-    right = []
+    places = []
     for name, values in columns.items():
         if name.removesuffix("_sd") in columns and name.endswith("_sd"):
             continue
         numbers = any(isinstance(value, int | float) for value in values)
-        right.append(numbers)
-        body[_heading(name, numbers)] = _with_sd(values, columns.get(f"{name}_sd"))
+        heading, cells = _heading(name, numbers), _with_sd(values, columns.get(f"{name}_sd"))
+        if kind == "latex" and len(cells) > 1 and len(set(cells)) == 1:
+            about += f" {heading}: {cells[0]}."
+            continue
+        places.append("r" if numbers else "l")
+        body[heading] = cells
     rows = list(zip(*body.values(), strict=True))
     if kind == "markdown":
-        rule = ["--:" if numbers else "---" for numbers in right]
+        rule = [{"r": "--:", "l": "---"}[place] for place in places]
         every = [list(body), rule, *rows]
         lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in every]
         return "\n".join([*lines, "", about])
@@ -154,8 +160,8 @@ def formatted(sheet: Sheet, about: str, kind: str) -> str:
         " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\"
         for row in (list(body), *rows)
     ]
-    places = "".join("r" if numbers else "l" for numbers in right)
-    top = [f"% {about}", "% needs: \\usepackage{booktabs}", rf"\begin{{tabular}}{{{places}}}"]
+    begin = rf"\begin{{tabular}}{{{''.join(places)}}}"
+    top = [f"% {about}", "% needs: \\usepackage{booktabs}", begin]
     end = [r"\bottomrule", r"\end{tabular}"]
     return "\n".join([*top, r"\toprule", lines[0], r"\midrule", *lines[1:], *end])
 

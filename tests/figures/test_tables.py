@@ -10,7 +10,7 @@ import pytest
 import naslib_ecnas as ecnas
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import UnknownBudgetError
-from naslib_ecnas.figures.tables import formatted, saved, saved_sheet, spaces_sheet
+from naslib_ecnas.figures.tables import formatted, saved, saved_sheet, shown, spaces_sheet
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.space import Space
 
@@ -83,3 +83,30 @@ def test_latex() -> None:
     assert lines[:1] + lines[2:4] == ["% About it.", r"\begin{tabular}{lrrr}", r"\toprule"]
     assert lines[6] == r"a\_b \& c|d & 1,234 & 0.617 $\pm$ 0.081 & unknown \\"
     assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
+
+
+def test_in_latex_what_is_the_same_in_all_rows_is_told_above() -> None:
+    sheet = Sheet.of(("table", "budgets", "cells"), [("4v", "4 12", 91), ("5v", "4 12", 2532)])
+    lines = formatted(sheet, "About it.", "latex").splitlines()
+    assert (lines[0], lines[2]) == ("% About it. Budgets: 4 12.", r"\begin{tabular}{lr}")
+    assert lines[4::2] == [r"Table & Cells \\", r"4v & 91 \\", r"\bottomrule"]
+    one = Sheet.of(sheet.headings, sheet.rows[:1])
+    assert formatted(one, "About it.", "latex").splitlines()[6] == r"4v & 4 12 & 91 \\"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (239530.333, "239,530"),
+        (1234.56, "1,235"),
+        (284.1442, "284.1"),
+        (2.5, "2.500"),
+        (0.07372, "0.07372"),
+        (0.0, "0"),
+        (-12.34567, "-12.35"),
+        (float("nan"), "unknown"),
+        (1234, "1,234"),
+    ],
+)
+def test_values_have_few_digits(value: float, text: str) -> None:
+    assert shown(value) == text
