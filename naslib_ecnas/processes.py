@@ -1,4 +1,4 @@
-"""Processes that end together."""
+"""Processes that end together, and the threads of linear algebra."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from contextlib import AbstractContextManager
 from threading import Thread
 
 
@@ -27,3 +28,12 @@ def _watch(parent: int) -> None:
         while os.getppid() == parent:
             time.sleep(0.2)
     os._exit(1)
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """Context in which the BLAS libraries that are loaded compute in one thread: with more, they
+    wait on small matrices longer than they compute."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import check_counts, check_numbers
+from naslib_ecnas.processes import one_blas_thread
 from naslib_ecnas.search.base import Batch, Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Groups
 from naslib_ecnas.search.gaussian_process import (
@@ -271,7 +272,10 @@ class Ehvi(Optimiser):
         """(at most n,) cells of a pool; in random order if there is no choice or no knowledge."""
         if len(pool) <= n or not len(self.evaluated):
             return self.rng.permutation(pool)[:n]
-        return pool[self._chosen(pool, n)]
+        import scipy.linalg  # noqa: F401  # its BLAS is one of those that keep to one thread
+
+        with one_blas_thread():
+            return pool[self._chosen(pool, n)]
 
     def _chosen(self, pool: Rows, n: int) -> NDArray[np.intp]:
         """(n,) positions in the pool of the largest expected gains, one after another."""

@@ -19,6 +19,7 @@ from naslib_ecnas.data.arrays import BLOCK
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import EcnasError, FormatError
 from naslib_ecnas.files import expanded
+from naslib_ecnas.processes import one_blas_thread
 from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -195,7 +196,7 @@ class Models:
         rows = np.arange(len(Space(vertices)), dtype=np.int32)
         report = partial(listener(), f"predicting {name}, once", total=len(rows), unit="cells")
         found: list[dict[str, NDArray[Any]]] = []
-        with ThreadPoolExecutor(2) as pool:
+        with one_blas_thread(), ThreadPoolExecutor(2) as pool:
             for values in pool.map(self._columns, _parts(rows)):
                 found.append(values)
                 report(min(BLOCK * len(found), len(rows)))

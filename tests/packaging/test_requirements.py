@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXTRAS = {"naslib", "fit", "search", "plots", "measure", "slurm", "test", "test-all", "dev"}
 CORE = {"numpy", "moocore", "platformdirs", "rich", "filelock", "google-crc32c", "tomli"}
-CORE |= {"msgspec", "argcomplete", "scipy"}
+CORE |= {"msgspec", "argcomplete", "scipy", "threadpoolctl"}
 
 
 def listed(text: str) -> dict[str, str]:

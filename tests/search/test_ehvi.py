@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from naslib_ecnas import network
 from naslib_ecnas.analysis import hypervolume, nondominated
-from naslib_ecnas.search import Ehvi, Problem
+from naslib_ecnas.search import Ehvi, Problem, ehvi
 from naslib_ecnas.search.gaussian_process import expected_gain
 from naslib_ecnas.space import Space
 
@@ -154,6 +155,24 @@ def test_large_pools_are_cut_and_new(driven: Driven) -> None:
     assert len(pool) == 300
     assert not set(pool.tolist()) & set(seen)
     assert (np.diff(pool) > 0).all()
+
+
+def test_linear_algebra_keeps_to_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads() -> set[int]:
+        return {lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"}
+
+    def gain(*args: Any) -> Any:
+        seen.append(threads())
+        return expected_gain(*args)
+
+    seen: list[set[int]] = []
+    monkeypatch.setattr(ehvi, "expected_gain", gain)
+    search = search_of()
+    search.tell(rows := search.ask(), COSTS[rows])
+    with threadpool_limits(2, "blas"):
+        search.ask()
+        assert threads() == {2}
+    assert seen == [{1}] * 5
 
 
 def test_a_seed_is_a_run_in_another_process_too() -> None:
