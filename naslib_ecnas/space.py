@@ -222,14 +222,14 @@ class Space:
             message = f"a mutation in {self!r} changes nothing at these edge_changes and op_changes"
             raise ConfigError(message, value=rates)
         children = np.full(len(parents), -1, dtype=np.int32)
-        todo = np.arange(len(parents))
+        left = np.arange(len(parents))
         for _ in range(_MOST_ROUNDS):
-            if not len(todo):
+            if not len(left):
                 return children
-            found = perturbed(self, parents[todo], rng, *rates)
-            good = (found >= 0) & (found != parents[todo])
-            children[todo[good]] = found[good]
-            todo = todo[~good]
+            found = perturbed(self, parents[left], rng, *rates)
+            good = (found >= 0) & (found != parents[left])
+            children[left[good]] = found[good]
+            left = left[~good]
         message = f"no change was found in {_MOST_ROUNDS} rounds: raise edge_changes or op_changes"
         raise ConfigError(message, value=rates)
 

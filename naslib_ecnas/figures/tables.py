@@ -125,8 +125,9 @@ def shown(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "unknown"
     if isinstance(value, float):
-        digits = max(0, 3 - math.floor(math.log10(abs(value)))) if abs(value) >= 1 else 0
-        return f"{value:,.{digits}f}" if abs(value) >= 1 else f"{value:.4g}"
+        if abs(value) < 1:
+            return f"{value:.4g}"
+        return f"{value:,.{max(0, 3 - math.floor(math.log10(abs(value))))}f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

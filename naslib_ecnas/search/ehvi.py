@@ -159,8 +159,8 @@ class Ehvi(Optimiser):
 
     name = "ehvi"
     asynchronous = True
-    least = 5
-    """Cells evaluated in a turn at least, by default."""
+    # Cells evaluated in a turn at least, by default.
+    _least_batch = 5
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class Ehvi(Optimiser):
     ) -> None:
         super().__init__(problem)
         check_counts("EHVI", initial=initial, batch=1 if batch is None else batch)
-        check_counts("EHVI", least=batch or self.least, pool=pool)
+        check_counts("EHVI", least=batch or self._least_batch, pool=pool)
         check_numbers("EHVI", least=0, thrift=thrift)
         self.initial = initial
         self.thrift = thrift
@@ -197,7 +197,7 @@ class Ehvi(Optimiser):
     @property
     def batch(self) -> int:
         """Cells of the next turn."""
-        return self._batch or max(self.least, len(self.evaluated) // 50)
+        return self._batch or max(self._least_batch, len(self.evaluated) // 50)
 
     def ask(self) -> Rows | Batch:
         """The first cells, or the next batch; nothing when every cell was evaluated."""

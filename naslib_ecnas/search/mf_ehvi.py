@@ -34,7 +34,7 @@ class MfEhvi(Ehvi):
     name = "mf-ehvi"
     uses_budgets = True
     asynchronous = False  # `tell` says nothing of the budget
-    least = 3
+    _least_batch = 3
 
     def __init__(
         self, problem: Problem, *, screened: int = 2, initial: int = 5, thrift: float = 0.4

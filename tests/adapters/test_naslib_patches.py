@@ -260,14 +260,14 @@ def test_a_class_can_be_derived_from_one() -> None:
             self.own = 3
 
         @abstractmethod
-        def todo(self) -> int: ...
+        def value(self) -> int: ...
 
     class Kernel(Mixed):
-        def todo(self) -> int:
+        def value(self) -> int:
             return self.own
 
     assert isinstance(Kernel(), base)
-    assert Kernel().todo() == 3
+    assert Kernel().value() == 3
     assert not hasattr(Kernel, "anything")
     with pytest.raises(StandInError, match="grakel"):
         Kernel().fit_transform()
